@@ -1,0 +1,2 @@
+//! Redpoll: a drop-in replacement for `redis-server` with PSYNC replication at its heart.
+#![deny(unsafe_code)]
