@@ -1,2 +1,16 @@
 //! Redpoll: a drop-in replacement for `redis-server` with PSYNC replication at its heart.
 #![deny(unsafe_code)]
+
+pub mod client;
+pub mod clock;
+pub mod command;
+pub mod commands;
+pub mod config;
+pub mod error;
+pub mod executor;
+pub mod keyspace;
+pub mod monitor;
+pub mod replication;
+pub mod resp;
+pub mod server;
+pub mod stats;

@@ -1,0 +1,123 @@
+//! Key specs: where the keys stand among a command's arguments, as data.
+//!
+//! The executor asks here which shards a request needs, COMMAND GETKEYS and the legacy key range of COMMAND INFO are
+//! derived from the same specs. Positions count from 0 = the command's name.
+
+use smallvec::SmallVec;
+
+bitflags::bitflags! {
+    /// What a command does to a key, as COMMAND INFO's key specifications print it.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+    pub struct KeyFlags: u16 {
+        const RO = 1 << 0;
+        const RW = 1 << 1;
+        const OW = 1 << 2;
+        const RM = 1 << 3;
+        const ACCESS = 1 << 4;
+        const UPDATE = 1 << 5;
+        const INSERT = 1 << 6;
+        const DELETE = 1 << 7;
+        const NOT_KEY = 1 << 8;
+        const INCOMPLETE = 1 << 9;
+        const VARIABLE_FLAGS = 1 << 10;
+    }
+}
+
+/// Where the search for keys begins.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Begin {
+    /// At a fixed position.
+    Index(usize),
+    /// After a keyword, searched from `from` on (negative: from the end, backwards).
+    Keyword { word: &'static str, from: i32 },
+}
+
+/// How the keys go on from the beginning.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Find {
+    /// From the beginning to `last` (relative to the beginning when ≥ 0, to the end of the arguments when
+    /// negative: -1 is the last argument), each `step`; `limit` divides the range (2: its first half) when `last` is -1.
+    Range { last: i32, step: usize, limit: u32 },
+    /// The argument at `index` from the beginning says how many keys there are, the first stands at `first`.
+    KeyNum { index: usize, first: usize, step: usize },
+}
+
+/// One key specification.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct KeySpec {
+    pub flags: KeyFlags,
+    pub begin: Begin,
+    pub find: Find,
+    pub notes: Option<&'static str>,
+}
+
+impl KeySpec {
+    /// One key at `index`.
+    pub const fn one(index: usize, flags: KeyFlags) -> KeySpec {
+        KeySpec::range(index, 0, 1, flags)
+    }
+
+    /// Keys from `index` to `last` (see [`Find::Range`]), each `step`.
+    pub const fn range(index: usize, last: i32, step: usize, flags: KeyFlags) -> KeySpec {
+        KeySpec { flags, begin: Begin::Index(index), find: Find::Range { last, step, limit: 0 }, notes: None }
+    }
+
+    /// Adds COMMAND INFO's `notes`.
+    pub const fn notes(mut self, notes: &'static str) -> KeySpec {
+        self.notes = Some(notes);
+        self
+    }
+
+    /// Positions of the keys in `args`, which the arity check has passed; `None` when the arguments contradict the
+    /// spec (a key count that is not a number or exceeds what is there).
+    pub fn positions<'a>(&self, argc: usize, arg: impl Fn(usize) -> &'a [u8]) -> Option<Positions> {
+        let start = match self.begin {
+            Begin::Index(index) => index,
+            Begin::Keyword { word, from } => match find_keyword(argc, &arg, word, from) {
+                Some(at) => at + 1,
+                None => return Some(Positions::new()),
+            },
+        };
+        if start >= argc {
+            return Some(Positions::new());
+        }
+        match self.find {
+            Find::Range { last, step, limit } => Some(range_positions(argc, start, last, step, limit)),
+            Find::KeyNum { index, first, step } => {
+                if start + index >= argc {
+                    return None;
+                }
+                let count: usize = std::str::from_utf8(arg(start + index)).ok()?.parse().ok()?;
+                let first = start + first;
+                if count > argc || (count > 0 && first + (count - 1) * step >= argc) {
+                    return None;
+                }
+                Some((0..count).map(|n| first + n * step).collect())
+            }
+        }
+    }
+}
+
+/// Positions of keys among the arguments.
+pub type Positions = SmallVec<[usize; 8]>;
+
+fn range_positions(argc: usize, start: usize, last: i32, step: usize, limit: u32) -> Positions {
+    let end = if last >= 0 {
+        start + last as usize
+    } else if limit <= 1 {
+        (argc as i64 + i64::from(last)).max(0) as usize
+    } else {
+        start + (argc - start) / limit as usize - 1
+    };
+    (start..=end.min(argc - 1)).step_by(step).collect()
+}
+
+fn find_keyword<'a>(argc: usize, arg: &impl Fn(usize) -> &'a [u8], word: &str, from: i32) -> Option<usize> {
+    let matches = |at: &usize| arg(*at).eq_ignore_ascii_case(word.as_bytes());
+    if from >= 0 {
+        (from as usize..argc).find(matches)
+    } else {
+        let end = argc.saturating_sub(from.unsigned_abs() as usize);
+        (1..=end).rev().find(matches)
+    }
+}

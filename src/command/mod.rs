@@ -1,0 +1,198 @@
+//! Commands as data: one [`Row`] per command or subcommand, from which everything else about it is derived.
+//!
+//! A row stands beside its function in the family's file under `crate::commands`; this module only says what a row
+//! is. Implicit facts are never written twice: ACL categories that follow from flags, the legacy first/last/step
+//! key range that follows from the key specs, "may this run while loading", arity errors and all of COMMAND's
+//! replies come from here. The alternative, a table in one file and functions in others, makes every new command a
+//! change in two places that drift apart.
+
+use crate::error::Error;
+use crate::executor::Call;
+
+pub mod keys;
+pub mod table;
+
+pub use keys::{Begin, Find, KeyFlags, KeySpec};
+pub use table::{Command, Lookup, Table, table};
+
+/// What runs a command: a plain function without I/O, lock or clock. The reply goes to `call.reply`.
+pub type Handler = fn(&mut Call<'_, '_>) -> Result<(), Error>;
+
+bitflags::bitflags! {
+    /// A command's flags, named as COMMAND INFO prints them.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+    pub struct Flags: u32 {
+        const WRITE = 1 << 0;
+        const READONLY = 1 << 1;
+        const DENYOOM = 1 << 2;
+        const ADMIN = 1 << 3;
+        const PUBSUB = 1 << 4;
+        const NOSCRIPT = 1 << 5;
+        const BLOCKING = 1 << 6;
+        const LOADING = 1 << 7;
+        const STALE = 1 << 8;
+        const SKIP_MONITOR = 1 << 9;
+        const SKIP_SLOWLOG = 1 << 10;
+        const ASKING = 1 << 11;
+        const FAST = 1 << 12;
+        const NO_AUTH = 1 << 13;
+        const MAY_REPLICATE = 1 << 14;
+        const NO_ASYNC_LOADING = 1 << 15;
+        const NO_MULTI = 1 << 16;
+        const ALLOW_BUSY = 1 << 17;
+        const NO_MANDATORY_KEYS = 1 << 18;
+        const MOVABLEKEYS = 1 << 19;
+        /// Redpoll's own: the executor locks every shard (keys that cannot be known, or all of them).
+        const ALL_SHARDS = 1 << 20;
+        /// Redpoll's own: the executor locks the shard that a SCAN cursor names.
+        const CURSOR_SHARD = 1 << 23;
+        /// Redpoll's own: the executor locks the shards of the queued commands' keys (EXEC).
+        const QUEUED_SHARDS = 1 << 24;
+        /// Redpoll's own: the executor locks the shards of the client's watched keys.
+        const WATCHED_SHARDS = 1 << 25;
+        /// Redpoll's own: allowed while a RESP2 connection is subscribed.
+        const SUBSCRIBED = 1 << 21;
+        /// Redpoll's own: runs at once inside MULTI instead of being queued.
+        const NOT_QUEUED = 1 << 22;
+    }
+
+    /// ACL categories, named as ACL CAT prints them.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+    pub struct Acl: u32 {
+        const KEYSPACE = 1 << 0;
+        const READ = 1 << 1;
+        const WRITE = 1 << 2;
+        const SET = 1 << 3;
+        const SORTEDSET = 1 << 4;
+        const LIST = 1 << 5;
+        const HASH = 1 << 6;
+        const STRING = 1 << 7;
+        const BITMAP = 1 << 8;
+        const HYPERLOGLOG = 1 << 9;
+        const GEO = 1 << 10;
+        const STREAM = 1 << 11;
+        const PUBSUB = 1 << 12;
+        const ADMIN = 1 << 13;
+        const FAST = 1 << 14;
+        const SLOW = 1 << 15;
+        const BLOCKING = 1 << 16;
+        const DANGEROUS = 1 << 17;
+        const CONNECTION = 1 << 18;
+        const TRANSACTION = 1 << 19;
+        const SCRIPTING = 1 << 20;
+    }
+}
+
+/// The documentation group of a command, as COMMAND DOCS prints it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Group {
+    Generic,
+    String,
+    Bitmap,
+    Pubsub,
+    Transactions,
+    Connection,
+    Server,
+}
+
+/// One command or subcommand. Built by the const methods below, so that a row reads as a sentence.
+#[derive(Debug)]
+pub struct Row {
+    /// Lower case; a subcommand's is `container|sub`.
+    pub name: &'static str,
+    /// Number of arguments with the name; negative: at least that many.
+    pub arity: i16,
+    pub flags: Flags,
+    /// Explicit categories only; [`Row::acl`] adds those that follow from the flags.
+    pub explicit_acl: Acl,
+    pub keys: &'static [KeySpec],
+    pub group: Group,
+    /// The version of Redis that introduced it.
+    pub since: &'static str,
+    pub tips: &'static [&'static str],
+    pub subcommands: &'static [Row],
+    pub handler: Handler,
+}
+
+impl Row {
+    /// A row with no flags, keys or categories. `arity` counts the name (and, for a subcommand, the container).
+    pub const fn new(
+        name: &'static str,
+        arity: i16,
+        group: Group,
+        since: &'static str,
+        handler: Handler,
+    ) -> Row {
+        Row {
+            name,
+            arity,
+            flags: Flags::empty(),
+            explicit_acl: Acl::empty(),
+            keys: &[],
+            group,
+            since,
+            tips: &[],
+            subcommands: &[],
+            handler,
+        }
+    }
+
+    /// Sets the flags.
+    pub const fn flags(mut self, flags: Flags) -> Row {
+        self.flags = flags;
+        self
+    }
+
+    /// Sets the explicit ACL categories.
+    pub const fn categories(mut self, acl: Acl) -> Row {
+        self.explicit_acl = acl;
+        self
+    }
+
+    /// Sets the key specs.
+    pub const fn keys(mut self, keys: &'static [KeySpec]) -> Row {
+        self.keys = keys;
+        self
+    }
+
+    /// Sets the tips of COMMAND INFO.
+    pub const fn tips(mut self, tips: &'static [&'static str]) -> Row {
+        self.tips = tips;
+        self
+    }
+
+    /// Makes this a container of subcommands.
+    pub const fn subcommands(mut self, subcommands: &'static [Row]) -> Row {
+        self.subcommands = subcommands;
+        self
+    }
+
+    /// All ACL categories: the explicit ones and those implied by flags and group (as `setImplicitACLCategories`
+    /// of Redis 7 describes: write, read, admin+dangerous, pubsub, fast or slow, blocking).
+    pub fn acl(&self) -> Acl {
+        let mut acl = self.explicit_acl;
+        acl.set(Acl::WRITE, self.flags.contains(Flags::WRITE));
+        acl.set(Acl::READ, self.flags.contains(Flags::READONLY) && !acl.contains(Acl::SCRIPTING));
+        if self.flags.contains(Flags::ADMIN) {
+            acl |= Acl::ADMIN | Acl::DANGEROUS;
+        }
+        if self.flags.contains(Flags::PUBSUB) {
+            acl |= Acl::PUBSUB;
+        }
+        acl |= if self.flags.contains(Flags::FAST) { Acl::FAST } else { Acl::SLOW };
+        if self.flags.contains(Flags::BLOCKING) {
+            acl |= Acl::BLOCKING;
+        }
+        acl
+    }
+
+    /// Is `argc` (with the name) a right number of arguments?
+    pub fn arity_ok(&self, argc: usize) -> bool {
+        if self.arity >= 0 { argc == self.arity as usize } else { argc >= self.arity.unsigned_abs() as usize }
+    }
+
+    /// A write command in the sense of read-only replicas and propagation.
+    pub fn is_write(&self) -> bool {
+        self.flags.contains(Flags::WRITE)
+    }
+}

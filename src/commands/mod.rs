@@ -1,0 +1,9 @@
+//! The commands, a file per family: each command's row and function stand together.
+
+pub mod connection;
+pub mod string;
+
+use crate::command::Row;
+
+/// Every family's rows.
+pub const FAMILIES: &[&[Row]] = &[connection::ROWS, string::ROWS];

@@ -1,0 +1,3 @@
+/// Placeholder
+#[derive(Default, Clone, Debug)]
+pub struct Config {}

@@ -1,0 +1,463 @@
+//! The executor: one way to run a command, whoever sent it.
+//!
+//! ```text
+//! gates (arity, AUTH, read-only, loading, subscribed, MULTI) → keys → shards → locks → handler → effects → log → unlock
+//! ```
+//!
+//! Client connections, EXEC, the master's stream and re-run blocked commands all come through [`execute`]; they differ only in
+//! their [`Client`]. Effects are collected while a unit runs and leave through one door, [`propagate`], while its shards
+//! are still held: any two commands that share a key are in the log in the order in which they took effect. Waking others
+//! comes after unlocking.
+
+use crate::client::{Client, ClientFlags, Kind, OwnedArg, Queued, ReplyMode};
+use crate::command::{Command, Flags, Lookup, Row, table};
+use crate::error::{self, Error};
+use crate::keyspace::view::{Moment, ShardSet, Viewer};
+use crate::keyspace::{BLOB_MIN_BYTES, Held, Keyspace, NewValue, SHARDS, View, shard_of};
+use crate::resp::parser::{Arg, number};
+use crate::resp::{Out, Proto, Reply, encode};
+use crate::server::Server;
+use smallvec::SmallVec;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+/// The locks that a command needs are taken: let others of this thread go on and try again.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Busy;
+
+/// After so many tries in vain a command waits for its locks in order.
+pub const PATIENCE: u32 = 8;
+
+/// The arguments of a command, its name first.
+#[derive(Clone, Copy)]
+pub struct Args<'c>(pub &'c [Arg<'c>]);
+
+impl<'c> Args<'c> {
+    /// Number of arguments, the name included.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Never: there is always the name.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The argument at `at`, if there are that many.
+    pub fn get(&self, at: usize) -> Option<&'c [u8]> {
+        self.0.get(at).map(Arg::bytes)
+    }
+
+    /// The argument at `at`, which the arity check has ensured.
+    #[inline]
+    pub fn at(&self, at: usize) -> &'c [u8] {
+        self.0[at].bytes()
+    }
+
+    /// Is the argument at `at` this word, in any case?
+    pub fn is(&self, at: usize, word: &str) -> bool {
+        self.get(at).is_some_and(|arg| arg.eq_ignore_ascii_case(word.as_bytes()))
+    }
+
+    /// The arguments from `from` on.
+    pub fn from(&self, from: usize) -> impl ExactSizeIterator<Item = &'c [u8]> + use<'c> {
+        self.0.get(from..).unwrap_or_default().iter().map(Arg::bytes)
+    }
+
+    /// The argument as an integer.
+    ///
+    /// # Errors
+    /// `ERR value is not an integer or out of range`.
+    pub fn int(&self, at: usize) -> Result<i64, Error> {
+        number(self.at(at)).ok_or(error::NOT_INTEGER)
+    }
+
+    /// The argument as a string value to be stored: an integer where its text is one, shared where it is large.
+    pub fn value(&self, at: usize) -> NewValue<'c> {
+        match &self.0[at] {
+            Arg::Large(blob) => NewValue::Blob((*blob).clone()),
+            arg => string_value(arg.bytes()),
+        }
+    }
+}
+
+/// A string value to be stored, as an integer where its text is one (at most 20 characters, canonical).
+pub fn string_value(bytes: &[u8]) -> NewValue<'_> {
+    match number(bytes) {
+        Some(n) if bytes.len() <= 20 => NewValue::Int(n),
+        _ => NewValue::Bytes { bytes, raw: false },
+    }
+}
+
+/// What a command leaves in the log.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+enum Trace {
+    /// The command as it came, if it changed anything.
+    #[default]
+    AsIs,
+    /// The command as it came, whether or not it changed anything.
+    Forced,
+    /// These requests instead.
+    Instead(Vec<Vec<u8>>),
+    /// Nothing.
+    Nothing,
+}
+
+/// One run of one command: all that its handler sees.
+pub struct Call<'c, 'k> {
+    pub args: Args<'c>,
+    pub reply: Reply<'c>,
+    pub view: &'c mut View<'k>,
+    pub client: &'c mut Client,
+    pub server: &'c Arc<Server>,
+    pub command: &'static Command,
+    /// Runs inside EXEC.
+    pub in_transaction: bool,
+    effects: &'c mut Effects,
+    trace: Trace,
+}
+
+impl Call<'_, '_> {
+    /// The log gets this request instead of the command as it came (several calls: several requests).
+    pub fn propagate_instead<A: AsRef<[u8]>>(&mut self, args: &[A]) {
+        let mut request = Vec::new();
+        if self.effects.wanted {
+            encode::request(&mut request, args);
+        }
+        match &mut self.trace {
+            Trace::Instead(requests) => requests.push(request),
+            trace => *trace = Trace::Instead(vec![request]),
+        }
+    }
+
+    /// The log gets the command as it came although no key changed (PUBLISH, FLUSHALL).
+    pub fn propagate_always(&mut self) {
+        self.trace = Trace::Forced;
+    }
+
+    /// The log gets nothing of this command.
+    pub fn propagate_nothing(&mut self) {
+        self.trace = Trace::Nothing;
+    }
+
+    /// Runs a queued command as a part of this one (EXEC), with its reply in place.
+    pub fn run_queued(&mut self, queued: &Queued) {
+        let args: SmallVec<[Arg<'_>; 8]> = queued.args.iter().map(OwnedArg::as_arg).collect();
+        self.view.db = self.client.db;
+        run(
+            Unit { client: self.client, server: self.server, view: self.view, effects: self.effects },
+            queued.command,
+            &args,
+            self.reply.out(),
+            true,
+        );
+    }
+}
+
+/// One effect: a request and the database it belongs to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Effect {
+    pub db: u16,
+    pub request: Vec<u8>,
+}
+
+/// The effects of an execution unit, in order.
+#[derive(Default, Debug)]
+pub struct Effects {
+    wanted: bool,
+    list: Vec<Effect>,
+}
+
+impl Effects {
+    /// An empty list; when nobody reads the log (`wanted` is false) nothing is encoded.
+    pub fn new(wanted: bool) -> Effects {
+        Effects { wanted, list: Vec::new() }
+    }
+
+    /// Adds the deletion of expired keys.
+    pub fn add_expired(&mut self, view: &mut View<'_>, lazy: bool) {
+        for expired in view.take_expired() {
+            if self.wanted {
+                let mut request = Vec::new();
+                encode::request(&mut request, &[if lazy { b"UNLINK" } else { &b"DEL"[..] }, &expired.key]);
+                self.list.push(Effect { db: expired.db, request });
+            }
+        }
+    }
+
+    fn add_as_is(&mut self, db: u16, args: &[Arg<'_>]) {
+        if self.wanted {
+            let size = args.iter().map(|arg| arg.bytes().len() + 16).sum();
+            let mut request = Vec::with_capacity(size);
+            encode::head(&mut request, args.len());
+            args.iter().for_each(|arg| encode::arg(&mut request, arg.bytes()));
+            self.list.push(Effect { db, request });
+        }
+    }
+}
+
+/// What a command runs in.
+struct Unit<'u, 'k> {
+    client: &'u mut Client,
+    server: &'u Arc<Server>,
+    view: &'u mut View<'k>,
+    effects: &'u mut Effects,
+}
+
+/// Runs one request of a client. The reply is appended to `out`.
+///
+/// # Errors
+/// [`Busy`] when its shards are locked by others and `tries` is below [`PATIENCE`]: nothing has happened yet.
+pub fn execute(
+    client: &mut Client,
+    server: &Arc<Server>,
+    args: &[Arg<'_>],
+    out: &mut Out,
+    tries: u32,
+) -> Result<(), Busy> {
+    let end = out.end();
+    let result = execute_answering(client, server, args, out, tries);
+    match client.reply_mode {
+        ReplyMode::On => {}
+        ReplyMode::Off => out.truncate(end),
+        ReplyMode::SkipNext => {
+            out.truncate(end);
+            client.reply_mode = ReplyMode::Skip;
+        }
+        ReplyMode::Skip if result.is_ok() => {
+            out.truncate(end);
+            client.reply_mode = ReplyMode::On;
+        }
+        ReplyMode::Skip => {}
+    }
+    result
+}
+
+fn execute_answering(
+    client: &mut Client,
+    server: &Arc<Server>,
+    args: &[Arg<'_>],
+    out: &mut Out,
+    tries: u32,
+) -> Result<(), Busy> {
+    let command = match table().lookup(args) {
+        Lookup::Found(command) => command,
+        Lookup::Unknown(error) => {
+            reject(client, server, None, &error, out);
+            return Ok(());
+        }
+    };
+    if let Err(error) = gate(client, server, command, args.len()) {
+        reject(client, server, Some(command), &error, out);
+        return Ok(());
+    }
+    if client.transaction.is_some() && !command.row.flags.contains(Flags::NOT_QUEUED) {
+        queue(client, command, args);
+        Reply::new(out, client.proto).simple("QUEUED");
+        return Ok(());
+    }
+    let first_key = match lock_set(client, server, command, args) {
+        Ok(keys) => keys,
+        Err(error) => {
+            reject(client, server, Some(command), &error, out);
+            return Ok(());
+        }
+    };
+    let held = lock(&server.keyspace, &first_key.shards, tries)?;
+    let locked_at = server.clock.instant();
+    let mut view = View::new(&server.keyspace, held, client.db, moment(client, server));
+    if let Some((at, hash)) = first_key.hashed {
+        view = view.with_hash(args[at].bytes(), hash);
+    }
+    let mut effects = Effects::new(server.log.is_wanted());
+    run(Unit { client, server, view: &mut view, effects: &mut effects }, command, args, out, false);
+    propagate(client, server, effects);
+    drop(view);
+    server.stats.record_lock(locked_at.elapsed());
+    Ok(())
+}
+
+/// The circumstances of a unit that begins now.
+fn moment(client: &Client, server: &Server) -> Moment {
+    let viewer = match client.kind {
+        Kind::Master => Viewer::MasterStream,
+        Kind::Normal if server.is_replica() => Viewer::OnReplica,
+        Kind::Normal => Viewer::OnMaster,
+    };
+    Moment {
+        now_ms: server.clock.now_ms(),
+        viewer,
+        access: server.access_policy(),
+        no_touch: client.shared.has(ClientFlags::NO_TOUCH),
+        seed: server.next_seed(),
+    }
+}
+
+/// An error before the command ran: counted as rejected, and the end of a transaction.
+fn reject(client: &mut Client, server: &Server, command: Option<&Command>, error: &Error, out: &mut Out) {
+    if let Some(transaction) = &mut client.transaction {
+        transaction.aborted = true;
+    }
+    server.stats.rejected(command, error);
+    Reply::new(out, client.proto).error(error);
+}
+
+fn queue(client: &mut Client, command: &'static Command, args: &[Arg<'_>]) {
+    let transaction = client.transaction.as_mut().expect("asked by the caller");
+    transaction.queued.push(Queued { command, args: args.iter().map(OwnedArg::from).collect() });
+    client.shared.queued.store(transaction.queued.len() as i64, Relaxed);
+}
+
+/// May the client run this command now?
+fn gate(client: &Client, server: &Server, command: &Command, argc: usize) -> Result<(), Error> {
+    let row = command.row;
+    if !row.arity_ok(argc) {
+        return Err(Error::arity(row.name));
+    }
+    if client.kind == Kind::Master {
+        return Ok(());
+    }
+    if !client.authenticated && !row.flags.contains(Flags::NO_AUTH) {
+        return Err(error::NO_AUTH);
+    }
+    if row.flags.contains(Flags::NO_MULTI) && client.transaction.is_some() {
+        return Err(Error::err("Command not allowed inside a transaction"));
+    }
+    if client.proto == Proto::Resp2 && client.subscriptions() > 0 && !row.flags.contains(Flags::SUBSCRIBED) {
+        return Err(Error::err(format!(
+            "Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context",
+            row.name.replace('|', "' '")
+        )));
+    }
+    server.admits(row)
+}
+
+/// The shards that a command needs, and where its first key is if it was hashed.
+struct LockSet {
+    shards: ShardSet,
+    hashed: Option<(usize, u64)>,
+}
+
+/// The positions of a command's keys.
+///
+/// # Errors
+/// A syntax error when the arguments contradict the key specs.
+fn key_positions(row: &Row, args: &[Arg<'_>]) -> Result<SmallVec<[usize; 8]>, Error> {
+    let mut positions = SmallVec::new();
+    for spec in row.keys {
+        positions.extend(spec.positions(args.len(), |at| args[at].bytes()).ok_or(error::SYNTAX)?);
+    }
+    Ok(positions)
+}
+
+#[inline]
+fn lock_set(client: &Client, server: &Server, command: &Command, args: &[Arg<'_>]) -> Result<LockSet, Error> {
+    let row = command.row;
+    if let Some(at) = command.single_key {
+        let hash = server.keyspace.hash(args[at].bytes());
+        return Ok(LockSet { shards: smallvec::smallvec![shard_of(hash)], hashed: Some((at, hash)) });
+    }
+    let mut shards = ShardSet::new();
+    if !collect_shards(server, row, args, &mut shards)? {
+        return Ok(all_shards());
+    }
+    if row.flags.contains(Flags::QUEUED_SHARDS) {
+        for queued in client.transaction.iter().flat_map(|transaction| &transaction.queued) {
+            let args: SmallVec<[Arg<'_>; 8]> = queued.args.iter().map(OwnedArg::as_arg).collect();
+            // A queued command whose keys make no sense fails when it runs, without keys.
+            if let Ok(false) = collect_shards(server, queued.command.row, &args, &mut shards) {
+                return Ok(all_shards());
+            }
+        }
+    }
+    if row.flags.contains(Flags::WATCHED_SHARDS) {
+        shards.extend(client.watched.iter().map(|watched| shard_of(server.keyspace.hash(&watched.key))));
+    }
+    shards.sort_unstable();
+    shards.dedup();
+    Ok(LockSet { shards, hashed: None })
+}
+
+fn all_shards() -> LockSet {
+    LockSet { shards: (0..SHARDS).collect(), hashed: None }
+}
+
+/// Adds a command's shards; false: it needs all of them.
+fn collect_shards(server: &Server, row: &Row, args: &[Arg<'_>], into: &mut ShardSet) -> Result<bool, Error> {
+    if row.flags.contains(Flags::ALL_SHARDS) {
+        return Ok(false);
+    }
+    let keys = key_positions(row, args)?;
+    into.extend(keys.iter().map(|at| shard_of(server.keyspace.hash(args[*at].bytes()))));
+    if row.flags.contains(Flags::CURSOR_SHARD)
+        && let Some(cursor) =
+            args.get(1).and_then(|arg| std::str::from_utf8(arg.bytes()).ok()?.parse::<u64>().ok())
+    {
+        into.push(shard_of(cursor));
+    }
+    Ok(true)
+}
+
+fn lock<'k>(keyspace: &'k Keyspace, shards: &[usize], tries: u32) -> Result<Held<'k>, Busy> {
+    match Held::try_many(keyspace, shards) {
+        Ok(held) => Ok(held),
+        Err(_) if tries >= PATIENCE => Ok(Held::many(keyspace, shards)),
+        Err(_) => Err(Busy),
+    }
+}
+
+/// Runs a command whose shards are held and collects its effects.
+fn run(unit: Unit<'_, '_>, command: &'static Command, args: &[Arg<'_>], out: &mut Out, in_transaction: bool) {
+    let Unit { client, server, view, effects } = unit;
+    let started = server.clock.instant();
+    server.monitors.feed(server, client, command, args, in_transaction);
+    client.shared.last_command.store(command.id, Relaxed);
+    let (changes, db, end) = (view.changes(), client.db, out.end());
+    let mut call = Call {
+        args: Args(args),
+        reply: Reply::new(out, client.proto),
+        view,
+        client,
+        server,
+        command,
+        in_transaction,
+        effects,
+        trace: Trace::AsIs,
+    };
+    let result = (command.row.handler)(&mut call);
+    let trace = std::mem::take(&mut call.trace);
+    effects.add_expired(view, server.lazy_expire());
+    match trace {
+        Trace::AsIs if view.changes() > changes && command.row.is_write() => effects.add_as_is(db, args),
+        Trace::Forced => effects.add_as_is(db, args),
+        Trace::Instead(requests) if effects.wanted => {
+            effects.list.extend(requests.into_iter().map(|request| Effect { db, request }));
+        }
+        Trace::AsIs | Trace::Instead(_) | Trace::Nothing => {}
+    }
+    if let Err(error) = &result {
+        out.truncate(end);
+        Reply::new(out, client.proto).error(error);
+    }
+    server.stats.ran(command, started.elapsed(), result.as_ref().err());
+}
+
+/// The one door through which effects leave: into the log, while the unit's shards are still held.
+pub fn propagate(client: &mut Client, server: &Server, effects: Effects) {
+    if client.kind == Kind::Master {
+        if client.transaction.is_none() {
+            server.log.append_verbatim(&mut client.verbatim);
+            client.log_grew = true;
+        }
+        return;
+    }
+    if !effects.list.is_empty() {
+        client.write_offset = server.log.append_unit(&effects.list);
+        client.log_grew = true;
+    }
+}
+
+/// Is this argument so large that it is stored without a copy?
+pub fn is_large(arg: &[u8]) -> bool {
+    arg.len() >= BLOB_MIN_BYTES
+}

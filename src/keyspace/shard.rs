@@ -1,0 +1,454 @@
+//! One shard: its part of every database, and the one gate through which values change.
+//!
+//! Whatever changes a key (a command, expiry, FLUSH, a master's stream) calls one of the methods here, and here in one
+//! place happens what must never be forgotten: *for any key, the old value is in the snapshot before any change to it*,
+//! watchers learn of the change, the expiry index follows, the dirty counter moves, large values are freed elsewhere.
+//!
+//! **Snapshot marks.** Every entry carries one bit. At rest all bits equal the shard's `epoch`. A snapshot flips `epoch`
+//! at its beginning: entries whose bit differs are those that it has not seen. The walk marks what it has taken; a change
+//! to an unseen entry first hands the old value over (by pointer when the entry goes, as a copy when it changes in
+//! place; blobs are shared either way); new entries are born marked. When the walk ends, all bits are equal again, which
+//! is why even an abandoned snapshot is walked to its end.
+
+use super::Hasher;
+use super::blob::Blob;
+use super::entry::{Entry, NewValue, ValueRef};
+use super::expiry::{ExpiryIndex, HASH_BITS};
+use super::reaper::Reaper;
+use super::table::{Position, Table};
+use super::watch::Watches;
+use std::sync::mpsc::Sender;
+
+/// The old state of something that changed while a snapshot runs.
+#[derive(Debug)]
+pub enum Captured {
+    /// An entry as it was when the snapshot began, in the database of that number then.
+    Entry { db: u16, entry: Entry },
+    /// What was left of a flushed database: the entries whose mark is not `seen` belong to the snapshot.
+    Table { db: u16, table: Table, seen: bool },
+}
+
+impl std::fmt::Debug for Table {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Table({} entries)", self.len())
+    }
+}
+
+/// One database's part in a shard.
+#[derive(Default)]
+pub struct Db {
+    table: Table,
+    expiry: ExpiryIndex,
+    /// The database's number when the running snapshot began; SWAPDB moves it along with the tables.
+    snapshot_db: u16,
+    /// Where the walk stands: `None` when it is through (or none runs).
+    walk: Option<u64>,
+}
+
+impl Db {
+    /// Number of keys, logically expired ones included.
+    pub fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Holds nothing?
+    pub fn is_empty(&self) -> bool {
+        self.table.is_empty()
+    }
+
+    /// Number of keys with a TTL.
+    pub fn expires(&self) -> usize {
+        self.expiry.len()
+    }
+
+    /// The table, for reading.
+    pub fn table(&self) -> &Table {
+        &self.table
+    }
+
+    /// The expiry index, for reading.
+    pub fn expiry(&self) -> &ExpiryIndex {
+        &self.expiry
+    }
+}
+
+/// Counters of a shard, summed by INFO.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct ShardStats {
+    pub hits: u64,
+    pub misses: u64,
+    pub expired: u64,
+    /// Changes to the data set since the start.
+    pub dirty: u64,
+}
+
+/// A shard's contents. Lives inside its lock.
+pub struct Shard {
+    hasher: Hasher,
+    dbs: Vec<Db>,
+    epoch: bool,
+    capture: Option<Sender<Captured>>,
+    reaper: Reaper,
+    /// Watched keys of this shard.
+    pub watches: Watches,
+    pub stats: ShardStats,
+}
+
+/// What becomes of the TTL when a value is replaced.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Ttl {
+    Keep,
+    Clear,
+    At(i64),
+}
+
+/// What a slice of the snapshot's walk found.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum WalkStep {
+    /// There is more in this shard.
+    More,
+    /// The shard is through.
+    Done,
+}
+
+impl Shard {
+    /// An empty shard with `databases` databases.
+    pub fn new(databases: usize, hasher: Hasher, reaper: Reaper) -> Shard {
+        Shard {
+            hasher,
+            dbs: (0..databases).map(|_| Db::default()).collect(),
+            epoch: false,
+            capture: None,
+            reaper,
+            watches: Watches::default(),
+            stats: ShardStats::default(),
+        }
+    }
+
+    /// One database's part.
+    pub fn db(&self, db: u16) -> &Db {
+        &self.dbs[usize::from(db)]
+    }
+
+    fn db_mut(&mut self, db: u16) -> &mut Db {
+        &mut self.dbs[usize::from(db)]
+    }
+
+    /// Finds a key, logically expired or not. O(1).
+    #[inline]
+    pub fn find(&self, db: u16, hash: u64, key: &[u8]) -> Option<Position> {
+        self.db(db).table.find(bucket_hash(hash), key)
+    }
+
+    /// The entry at a position.
+    #[inline]
+    pub fn at(&self, db: u16, position: Position) -> &Entry {
+        self.db(db).table.at(position)
+    }
+
+    /// Records an access: LRU clock or LFU counter. Not a change of the value.
+    #[inline]
+    pub fn set_access(&mut self, db: u16, position: Position, access: u32) {
+        let entry = self.db_mut(db).table.at_mut(position);
+        if entry.access() != access {
+            entry.set_access(access);
+        }
+    }
+
+    fn changed(&mut self, db: u16, key: &[u8]) {
+        self.stats.dirty += 1;
+        if !self.watches.is_empty() {
+            self.watches.touch(db, key);
+        }
+    }
+
+    /// Sets a key's value, creating the key if need be.
+    pub fn put(&mut self, db: u16, hash: u64, key: &[u8], value: NewValue<'_>, ttl: Ttl, access: u32) {
+        match self.find(db, hash, key) {
+            Some(at) => self.replace(db, hash, at, value, ttl, access),
+            None => self.create(db, hash, key, value, ttl, access),
+        }
+        self.changed(db, key);
+    }
+
+    fn create(&mut self, db: u16, hash: u64, key: &[u8], value: NewValue<'_>, ttl: Ttl, access: u32) {
+        let expiry = match ttl {
+            Ttl::At(at) => Some(at),
+            Ttl::Keep | Ttl::Clear => None,
+        };
+        self.insert(db, hash, Entry::new(hash, key, value, expiry, access));
+    }
+
+    /// Adds an entry under a key that is not there, stamped as seen by a running snapshot. Not counted as a change:
+    /// loading uses it.
+    pub fn insert(&mut self, db: u16, hash: u64, mut entry: Entry) {
+        entry.set_mark(self.epoch);
+        let hasher = self.hasher;
+        let db = &mut self.dbs[usize::from(db)];
+        if let Some(at) = entry.expiry_ms() {
+            db.expiry.insert(at, bucket_hash(hash));
+        }
+        db.table.insert(bucket_hash(hash), entry, |key| bucket_hash(hasher.hash(key)));
+    }
+
+    fn replace(&mut self, db: u16, hash: u64, at: Position, value: NewValue<'_>, ttl: Ttl, access: u32) {
+        self.save_before_change(db, at);
+        let epoch = self.epoch;
+        let db = &mut self.dbs[usize::from(db)];
+        let entry = db.table.at_mut(at);
+        let old = entry.expiry_ms();
+        let new = match ttl {
+            Ttl::Keep => old,
+            Ttl::Clear => None,
+            Ttl::At(at) => Some(at),
+        };
+        let mut garbage = None;
+        if is_large(entry) {
+            garbage = Some(std::mem::replace(entry, Entry::new(hash, entry.key(), value, new, access)));
+            entry.set_mark(epoch);
+        } else {
+            if let Err(value) = entry.overwrite(value, new) {
+                *entry = Entry::new(hash, entry.key(), value, new, access);
+                entry.set_mark(epoch);
+            }
+            entry.set_access(access);
+        }
+        if old != new {
+            db.move_expiry(hash, old, new);
+        }
+        garbage.into_iter().for_each(|entry| self.reaper.bury(entry));
+    }
+
+    /// Hands the old value to the running snapshot unless it has it already.
+    #[inline]
+    fn save_before_change(&mut self, db: u16, at: Position) {
+        let Some(capture) = &self.capture else { return };
+        let db = &mut self.dbs[usize::from(db)];
+        let entry = db.table.at_mut(at);
+        if entry.mark() != self.epoch {
+            // A snapshot that has gone away takes nothing any more; the marks are kept true all the same.
+            let _ = capture.send(Captured::Entry { db: db.snapshot_db, entry: entry.clone() });
+            entry.set_mark(self.epoch);
+        }
+    }
+
+    /// Removes a key. Returns whether it was there. A change.
+    pub fn remove(&mut self, db: u16, hash: u64, key: &[u8]) -> bool {
+        let Some(at) = self.find(db, hash, key) else { return false };
+        let entry = self.take_out(db, hash, at);
+        if is_large(&entry) {
+            self.reaper.bury(entry);
+        }
+        self.changed(db, key);
+        true
+    }
+
+    /// Takes a key out for putting its value elsewhere (RENAME, MOVE). A change. A running snapshot has the old
+    /// state afterwards.
+    pub fn take(&mut self, db: u16, hash: u64, key: &[u8]) -> Option<Entry> {
+        let at = self.find(db, hash, key)?;
+        self.save_before_change(db, at);
+        let entry = self.take_out(db, hash, at);
+        self.changed(db, key);
+        Some(entry)
+    }
+
+    /// Takes the entry out of table and index; the snapshot gets it as it is if it has not seen it (then a bare
+    /// copy is returned).
+    fn take_out(&mut self, db: u16, hash: u64, at: Position) -> Entry {
+        self.save_before_change(db, at);
+        let db = &mut self.dbs[usize::from(db)];
+        let entry = db.table.remove(at);
+        if let Some(expiry) = entry.expiry_ms() {
+            db.expiry.remove(expiry, bucket_hash(hash));
+        }
+        entry
+    }
+
+    /// Sets or clears a key's TTL. Returns whether the key was there. A change.
+    pub fn set_expiry(&mut self, db: u16, hash: u64, key: &[u8], expiry_ms: Option<i64>) -> bool {
+        let Some(at) = self.find(db, hash, key) else { return false };
+        self.save_before_change(db, at);
+        let part = &mut self.dbs[usize::from(db)];
+        let entry = part.table.at_mut(at);
+        let old = entry.expiry_ms();
+        entry.set_expiry(hash, expiry_ms);
+        part.move_expiry(hash, old, expiry_ms);
+        self.changed(db, key);
+        true
+    }
+
+    /// A string's bytes for changing in place, at least `len` of them: the key is created if need be, the string is
+    /// made raw, zeros are added at its end. Counts as a change.
+    pub fn bytes_mut(&mut self, db: u16, hash: u64, key: &[u8], len: usize, access: u32) -> &mut [u8] {
+        match self.find(db, hash, key) {
+            None => self.create(db, hash, key, raw(&vec![0; len]), Ttl::Clear, access),
+            Some(at) => {
+                self.save_before_change(db, at);
+                self.extend(db, hash, at, len, access);
+            }
+        }
+        self.changed(db, key);
+        let at = self.find(db, hash, key).expect("just made");
+        self.db_mut(db).table.at_mut(at).bytes_mut().expect("made raw above")
+    }
+
+    fn extend(&mut self, db: u16, hash: u64, at: Position, len: usize, access: u32) {
+        let epoch = self.epoch;
+        let entry = self.db_mut(db).table.at_mut(at);
+        if let Some(blob) = entry.blob_mut() {
+            if blob.len() < len {
+                blob.resize(len, 0);
+            }
+            entry.set_access(access);
+            return;
+        }
+        let mut bytes = match entry.value() {
+            ValueRef::Inline { bytes, .. } if bytes.len() >= len => {
+                entry.set_access(access);
+                return;
+            }
+            ValueRef::Inline { bytes, .. } => bytes.to_vec(),
+            ValueRef::Int(n) => itoa::Buffer::new().format(n).as_bytes().to_vec(),
+            ValueRef::Blob(_) => unreachable!("blobs were handled above"),
+        };
+        if bytes.len() < len {
+            bytes.resize(len, 0);
+        }
+        *entry = Entry::new(hash, entry.key(), raw(&bytes), entry.expiry_ms(), access);
+        entry.set_mark(epoch);
+    }
+
+    /// Empties a database. Returns how many keys it held. A running snapshot gets the table; the rest is freed elsewhere.
+    pub fn clear(&mut self, db: u16) -> usize {
+        self.watches.touch_present(db, |key| {
+            self.dbs[usize::from(db)].table.find(bucket_hash(self.hasher.hash(key)), key).is_some()
+        });
+        let part = &mut self.dbs[usize::from(db)];
+        let snapshot_db = part.snapshot_db;
+        let old = std::mem::take(part);
+        let keys = old.len();
+        part.snapshot_db = snapshot_db;
+        match &self.capture {
+            Some(capture) if old.walk.is_some() => {
+                let _ = capture.send(Captured::Table { db: snapshot_db, table: old.table, seen: self.epoch });
+            }
+            _ if keys > 0 => self.reaper.bury(old.table),
+            _ => {}
+        }
+        if keys > 0 {
+            self.reaper.bury(old.expiry);
+        }
+        self.stats.dirty += keys as u64;
+        keys
+    }
+
+    /// Exchanges two databases. Watched keys that exist in either count as changed.
+    pub fn swap(&mut self, a: u16, b: u16) {
+        for (watched, other) in [(a, b), (b, a)] {
+            self.watches.touch_present(watched, |key| {
+                let hash = bucket_hash(self.hasher.hash(key));
+                [watched, other].iter().any(|db| self.dbs[usize::from(*db)].table.find(hash, key).is_some())
+            });
+        }
+        self.dbs.swap(usize::from(a), usize::from(b));
+        self.stats.dirty += 1;
+    }
+
+    /// One key that is due at `now_ms`, by the index: `None` when nothing is.
+    pub fn first_due(&self, db: u16, now_ms: i64) -> Option<Vec<u8>> {
+        let part = self.db(db);
+        let (_, hash) = part.expiry.first_due(now_ms)?;
+        let mut key = None;
+        part.table.for_each_near(hash, HASH_BITS, |entry| {
+            if key.is_none() && entry.expiry_ms().is_some_and(|at| at < now_ms) {
+                key = Some(entry.key().to_vec());
+            }
+        });
+        debug_assert!(key.is_some(), "an item of the expiry index names a bucket with a due key");
+        key
+    }
+
+    /// Begins a snapshot: from now on, what changes is captured first.
+    pub fn begin_snapshot(&mut self, capture: Sender<Captured>) {
+        self.epoch = !self.epoch;
+        self.capture = Some(capture);
+        for (number, db) in self.dbs.iter_mut().enumerate() {
+            db.snapshot_db = number as u16;
+            db.walk = Some(0);
+        }
+    }
+
+    /// Walks on: up to `entries` entries or so that the snapshot has not seen are marked and given to `visit` with their
+    /// database's number as it was at the beginning. After `Done` the shard captures nothing any more.
+    pub fn walk(&mut self, entries: usize, mut visit: impl FnMut(u16, &Entry)) -> WalkStep {
+        let epoch = self.epoch;
+        let mut seen = 0;
+        for db in &mut self.dbs {
+            while let Some(cursor) = db.walk {
+                if seen >= entries {
+                    return WalkStep::More;
+                }
+                let number = db.snapshot_db;
+                let next = db.table.scan_mut(cursor, |entry| {
+                    seen += 1;
+                    if entry.mark() != epoch {
+                        entry.set_mark(epoch);
+                        visit(number, entry);
+                    }
+                });
+                db.walk = (next != 0).then_some(next);
+            }
+        }
+        self.capture = None;
+        WalkStep::Done
+    }
+
+    /// Bytes that the tables and indexes occupy beside the entries.
+    pub fn overhead_bytes(&self) -> usize {
+        self.dbs.iter().map(|db| db.table.overhead_bytes() + db.expiry.size_bytes()).sum()
+    }
+
+    /// Takes over the data of `other` (freshly loaded, never walked). The old data goes to the running snapshot, if there
+    /// is one, and is freed elsewhere.
+    pub fn adopt(&mut self, other: Shard) {
+        for db in 0..self.dbs.len() as u16 {
+            self.watches.touch_present(db, |key| {
+                other.dbs[usize::from(db)].table.find(bucket_hash(self.hasher.hash(key)), key).is_some()
+            });
+            self.clear(db);
+        }
+        self.epoch = other.epoch;
+        self.capture = None;
+        self.stats.dirty += 1;
+        self.dbs = other.dbs;
+    }
+}
+
+impl Db {
+    fn move_expiry(&mut self, hash: u64, old: Option<i64>, new: Option<i64>) {
+        let hash = bucket_hash(hash);
+        if let Some(at) = old {
+            self.expiry.remove(at, hash);
+        }
+        if let Some(at) = new {
+            self.expiry.insert(at, hash);
+        }
+    }
+}
+
+/// The bits of a key's hash that address buckets: those above the shard's.
+#[inline]
+pub fn bucket_hash(hash: u64) -> u64 {
+    hash.rotate_right(super::SHARD_BITS)
+}
+
+fn raw(bytes: &[u8]) -> NewValue<'_> {
+    NewValue::Bytes { bytes, raw: true }
+}
+
+/// Is the value so large that freeing it belongs to the background?
+fn is_large(entry: &Entry) -> bool {
+    const FREE_ELSEWHERE_BYTES: usize = 64 * 1024;
+    matches!(entry.value(), ValueRef::Blob(blob) if Blob::capacity(blob) > FREE_ELSEWHERE_BYTES)
+}

@@ -1,0 +1,377 @@
+//! A hash table that never stops to rehash: linear hashing over buckets of one cache line.
+//!
+//! The table grows and shrinks by one bucket at a time: when it is fuller than [`GROW_AT`] entries per bucket, the next
+//! bucket in line is split in two. So there is no pause at any size, the load (and with it the memory per key) is the
+//! same at every number of keys, and no second table exists for a while. The directory of segments is the only thing
+//! that is ever copied: 8 bytes per 64 buckets.
+//!
+//! A bucket is addressed by the low bits of the hash, and a split adds one more bit to an address. [`Table::scan`]
+//! visits buckets in the order of the reversed bits of their address: in that order a bucket is a contiguous interval
+//! of hash space whatever number of bits it has, so an element that is present all along is returned even if
+//! buckets split and merge between two calls (SCAN's promise). Extendible hashing (Dash) gives the same but its load varies
+//! by a factor of two as all segments fill at the same time.
+
+use super::entry::Entry;
+
+/// Entries in one bucket before it chains another.
+const BUCKET_ENTRIES: usize = 7;
+/// Split when there are more entries per bucket than this: chains stay rare, memory is 64/6 bytes a key.
+const GROW_AT: usize = 6;
+/// Merge when there are fewer entries per bucket than this.
+const SHRINK_AT: usize = 3;
+const SEGMENT_BITS: usize = 6;
+const SEGMENT_BUCKETS: usize = 1 << SEGMENT_BITS;
+
+/// One cache line: entries in no order, gaps allowed, and a chain for the few that do not fit.
+#[derive(Default)]
+#[repr(align(64))]
+struct Bucket {
+    slots: [Option<Entry>; BUCKET_ENTRIES],
+    next: Option<Box<Bucket>>,
+}
+
+type Segment = Box<[Bucket]>;
+
+/// A hash table of [`Entry`]s. The caller hashes; only bits from 0 up address buckets, so they must be uniform.
+#[derive(Default)]
+pub struct Table {
+    segments: Vec<Segment>,
+    /// Number of buckets in use; 0 for a table that never held anything.
+    buckets: usize,
+    len: usize,
+}
+
+/// Where an entry stands, until the table changes.
+#[derive(Clone, Copy, Debug)]
+pub struct Position {
+    index: usize,
+    depth: u32,
+    slot: u32,
+}
+
+impl Table {
+    /// Number of entries.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Holds nothing?
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Number of buckets, for statistics.
+    pub fn buckets(&self) -> usize {
+        self.buckets
+    }
+
+    /// Bytes of the table itself, entries not included (chains not counted).
+    pub fn overhead_bytes(&self) -> usize {
+        self.segments.len() * (SEGMENT_BUCKETS * size_of::<Bucket>() + size_of::<Segment>())
+    }
+
+    /// Bits of the address of the bucket that `hash` falls into.
+    fn address_bits(&self, hash: u64) -> u32 {
+        let level = self.buckets.ilog2();
+        let wide = hash as usize & ((2usize << level) - 1);
+        if wide < self.buckets { level + 1 } else { level }
+    }
+
+    #[inline]
+    fn bucket_index(&self, hash: u64) -> usize {
+        let level = self.buckets.ilog2();
+        let wide = hash as usize & ((2usize << level) - 1);
+        if wide < self.buckets { wide } else { wide & ((1usize << level) - 1) }
+    }
+
+    #[inline]
+    fn bucket(&self, index: usize) -> &Bucket {
+        &self.segments[index >> SEGMENT_BITS][index & (SEGMENT_BUCKETS - 1)]
+    }
+
+    #[inline]
+    fn bucket_mut(&mut self, index: usize) -> &mut Bucket {
+        &mut self.segments[index >> SEGMENT_BITS][index & (SEGMENT_BUCKETS - 1)]
+    }
+
+    /// Finds a key. O(1).
+    #[inline]
+    pub fn find(&self, hash: u64, key: &[u8]) -> Option<Position> {
+        if self.len == 0 {
+            return None;
+        }
+        let index = self.bucket_index(hash);
+        let mut bucket = self.bucket(index);
+        let mut depth = 0;
+        loop {
+            for (slot, entry) in bucket.slots.iter().enumerate() {
+                if let Some(entry) = entry
+                    && entry.may_match(hash)
+                    && entry.key() == key
+                {
+                    return Some(Position { index, depth, slot: slot as u32 });
+                }
+            }
+            bucket = bucket.next.as_deref()?;
+            depth += 1;
+        }
+    }
+
+    /// The entry at a position that [`Table::find`] gave and no change has come after.
+    #[inline]
+    pub fn at(&self, position: Position) -> &Entry {
+        let mut bucket = self.bucket(position.index);
+        for _ in 0..position.depth {
+            bucket = bucket.next.as_deref().expect("a position stays valid until the table changes");
+        }
+        bucket.slots[position.slot as usize].as_ref().expect("a position names an entry")
+    }
+
+    /// As [`Table::at`], for changing the entry (its key excepted).
+    #[inline]
+    pub fn at_mut(&mut self, position: Position) -> &mut Entry {
+        self.slot_mut(position).as_mut().expect("a position names an entry")
+    }
+
+    fn slot_mut(&mut self, position: Position) -> &mut Option<Entry> {
+        let mut bucket = self.bucket_mut(position.index);
+        for _ in 0..position.depth {
+            bucket = bucket.next.as_deref_mut().expect("a position stays valid until the table changes");
+        }
+        &mut bucket.slots[position.slot as usize]
+    }
+
+    /// Adds an entry whose key is not there yet. `hash_of` rehashes the keys of the bucket that may be split.
+    pub fn insert(&mut self, hash: u64, entry: Entry, hash_of: impl Fn(&[u8]) -> u64) {
+        debug_assert!(self.find(hash, entry.key()).is_none(), "a key is inserted once");
+        if self.len >= self.buckets * GROW_AT {
+            self.grow(&hash_of);
+        }
+        self.len += 1;
+        let index = self.bucket_index(hash);
+        self.bucket_mut(index).put(entry);
+    }
+
+    /// Takes an entry out. O(1).
+    pub fn remove(&mut self, position: Position) -> Entry {
+        let entry = self.slot_mut(position).take().expect("a position names an entry");
+        self.len -= 1;
+        if self.buckets > 1 && self.len < self.buckets * SHRINK_AT {
+            self.shrink();
+        }
+        entry
+    }
+
+    fn grow(&mut self, hash_of: &impl Fn(&[u8]) -> u64) {
+        if self.buckets.is_multiple_of(SEGMENT_BUCKETS) {
+            self.segments.push((0..SEGMENT_BUCKETS).map(|_| Bucket::default()).collect());
+        }
+        let new = self.buckets;
+        self.buckets += 1;
+        if new == 0 {
+            return;
+        }
+        let bit = 1usize << new.ilog2();
+        let old = std::mem::take(self.bucket_mut(new - bit));
+        old.drain(|entry| {
+            let goes_up = hash_of(entry.key()) as usize & bit != 0;
+            self.bucket_mut(if goes_up { new } else { new - bit }).put(entry);
+        });
+    }
+
+    fn shrink(&mut self) {
+        let last = self.buckets - 1;
+        let into = last - (1usize << last.ilog2());
+        let bucket = std::mem::take(self.bucket_mut(last));
+        self.buckets = last;
+        bucket.drain(|entry| self.bucket_mut(into).put(entry));
+        if last.is_multiple_of(SEGMENT_BUCKETS) {
+            self.segments.pop();
+        }
+    }
+
+    /// Visits the entries of the bucket at `cursor` (0 to begin) and returns the next cursor, 0 when all were
+    /// visited. An element that is there from the first call to the last is visited at least once.
+    pub fn scan(&self, cursor: u64, mut visit: impl FnMut(&Entry)) -> u64 {
+        if self.buckets == 0 {
+            return 0;
+        }
+        let mut bucket = Some(self.bucket(self.bucket_index(cursor)));
+        while let Some(b) = bucket {
+            b.slots.iter().flatten().for_each(&mut visit);
+            bucket = b.next.as_deref();
+        }
+        next_cursor(cursor, self.address_bits(cursor))
+    }
+
+    /// As [`Table::scan`], for changing entries on the way (keys excepted).
+    pub fn scan_mut(&mut self, cursor: u64, mut visit: impl FnMut(&mut Entry)) -> u64 {
+        if self.buckets == 0 {
+            return 0;
+        }
+        let bits = self.address_bits(cursor);
+        let index = self.bucket_index(cursor);
+        let mut bucket = Some(self.bucket_mut(index));
+        while let Some(b) = bucket {
+            b.slots.iter_mut().flatten().for_each(&mut visit);
+            bucket = b.next.as_deref_mut();
+        }
+        next_cursor(cursor, bits)
+    }
+
+    /// Calls `visit` with every entry, in no particular order.
+    pub fn for_each(&self, mut visit: impl FnMut(&Entry)) {
+        let mut cursor = 0;
+        loop {
+            cursor = self.scan(cursor, &mut visit);
+            if cursor == 0 {
+                return;
+            }
+        }
+    }
+
+    /// Entries in the buckets whose address agrees with `hash` in its lowest `bits` bits (one bucket, unless the table
+    /// addresses more bits than that), for which `visit` is called.
+    pub fn for_each_near(&self, hash: u64, bits: u32, mut visit: impl FnMut(&Entry)) {
+        if self.len == 0 {
+            return;
+        }
+        let address = self.address_bits(hash);
+        let step = 1usize << bits.min(address);
+        let first = if bits < address { hash as usize & (step - 1) } else { self.bucket_index(hash) };
+        let end = if bits < address { self.buckets } else { first + 1 };
+        for index in (first..end).step_by(step) {
+            let mut bucket = Some(self.bucket(index));
+            while let Some(b) = bucket {
+                b.slots.iter().flatten().for_each(&mut visit);
+                bucket = b.next.as_deref();
+            }
+        }
+    }
+}
+
+/// The next address after `cursor` in the order of reversed bits, when `bits` of it address a bucket.
+pub fn next_cursor(cursor: u64, bits: u32) -> u64 {
+    let low_ones = if bits == 0 { u64::MAX } else { u64::MAX >> bits };
+    (cursor.reverse_bits() | low_ones).wrapping_add(1).reverse_bits()
+}
+
+impl Bucket {
+    fn put(&mut self, entry: Entry) {
+        let mut bucket = self;
+        loop {
+            if let Some(slot) = bucket.slots.iter_mut().find(|slot| slot.is_none()) {
+                *slot = Some(entry);
+                return;
+            }
+            bucket = bucket.next.get_or_insert_default();
+        }
+    }
+
+    fn drain(self, mut take: impl FnMut(Entry)) {
+        let mut bucket = self;
+        loop {
+            bucket.slots.into_iter().flatten().for_each(&mut take);
+            match bucket.next {
+                Some(next) => bucket = *next,
+                None => return,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::entry::{NewValue, ValueRef};
+    use super::*;
+    use std::collections::{HashMap, HashSet};
+
+    fn hash_of(key: &[u8]) -> u64 {
+        key.iter().fold(0xcbf2_9ce4_8422_2325, |h: u64, b| {
+            (h ^ u64::from(*b)).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29)
+        })
+    }
+
+    fn put(table: &mut Table, key: &[u8], n: i64) {
+        table.insert(hash_of(key), Entry::new(hash_of(key), key, NewValue::Int(n), None, 0), hash_of);
+    }
+
+    #[test]
+    fn buckets_are_cache_lines() {
+        assert_eq!((size_of::<Bucket>(), size_of::<Option<Entry>>()), (64, 8));
+    }
+
+    #[test]
+    fn agrees_with_a_hash_map() {
+        let mut table = Table::default();
+        let mut model = HashMap::new();
+        let mut state = 1u64;
+        for step in 0..60_000i64 {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            let range = if step < 30_000 { 20_000 } else { 500 };
+            let key = format!("key{}", (state >> 33) % range).into_bytes();
+            if (state >> 20).is_multiple_of(3) || step > 45_000 {
+                let found = table.find(hash_of(&key), &key);
+                assert_eq!(found.map(|at| table.remove(at)).is_some(), model.remove(&key).is_some());
+            } else if model.insert(key.clone(), step).is_none() {
+                put(&mut table, &key, step);
+            } else {
+                let at = table.find(hash_of(&key), &key).unwrap();
+                table.at_mut(at).overwrite(NewValue::Int(step), None).unwrap();
+            }
+            assert_eq!(table.len(), model.len());
+        }
+        for (key, n) in &model {
+            let entry = table.at(table.find(hash_of(key), key).expect("present"));
+            assert!(matches!(entry.value(), ValueRef::Int(m) if m == *n));
+        }
+    }
+
+    #[test]
+    fn a_scan_returns_what_was_there_throughout_growth_and_shrinking() {
+        for (before, during) in [(5_000, 20_000i64), (20_000, -15_000)] {
+            let mut table = Table::default();
+            let keys: Vec<Vec<u8>> = (0..before.max(25_000)).map(|n| format!("k{n}").into_bytes()).collect();
+            (0..before).for_each(|n| put(&mut table, &keys[n], 0));
+            let stays = if during > 0 { before } else { before - during.unsigned_abs() as usize };
+            let (mut seen, mut cursor, mut changed) = (HashSet::new(), 0, 0);
+            loop {
+                cursor = table.scan(cursor, |entry| {
+                    seen.insert(entry.key().to_vec());
+                });
+                for _ in 0..20 {
+                    if changed < during.abs() {
+                        changed += 1;
+                        if during > 0 {
+                            put(&mut table, &keys[before + changed as usize - 1], 0);
+                        } else {
+                            let key = &keys[before - changed as usize];
+                            let at = table.find(hash_of(key), key).expect("present");
+                            table.remove(at);
+                        }
+                    }
+                }
+                if cursor == 0 {
+                    break;
+                }
+            }
+            assert!(keys[..stays].iter().all(|key| seen.contains(key)), "lost with {before} {during}");
+        }
+    }
+
+    #[test]
+    fn near_entries_are_found_by_few_bits() {
+        let mut table = Table::default();
+        (0..3_000).for_each(|n| put(&mut table, format!("{n}").as_bytes(), n));
+        for n in 0..3_000 {
+            let key = format!("{n}").into_bytes();
+            for bits in [0, 4, 20] {
+                let mut found = false;
+                table.for_each_near(hash_of(&key) & ((1 << bits) - 1), bits, |entry| {
+                    found |= entry.key() == key
+                });
+                assert!(found, "{n} by {bits} bits");
+            }
+        }
+    }
+}

@@ -1,0 +1,425 @@
+//! What a handler sees of the keyspace: the shards that the executor holds for it, one database at a time, at one
+//! moment in time.
+//!
+//! A `View` is made for one execution unit (a command, an EXEC, an expiry batch) and knows who is looking: a client of a
+//! master finds an expired key gone and its DEL among the effects; a client of a replica finds it gone but leaves it
+//! to the master; the master's own stream finds it as it is. A handler that asks for a key it did not declare is a
+//! bug that the lock set finds out at once.
+
+use super::access::AccessPolicy;
+use super::entry::{Entry, NewValue, ValueRef};
+use super::shard::{Shard, ShardStats, Ttl};
+use super::table::Position;
+use super::{Keyspace, SHARDS, shard_of};
+use crate::error::Error;
+use parking_lot::MutexGuard;
+use smallvec::SmallVec;
+
+/// The locks of an execution unit.
+pub enum Held<'k> {
+    /// No shard: the command has no keys.
+    None,
+    /// One shard, the usual case.
+    One(usize, MutexGuard<'k, Shard>),
+    /// Several, in ascending order.
+    Many(Vec<(usize, MutexGuard<'k, Shard>)>),
+}
+
+/// Shard numbers, ascending and without repetition.
+pub type ShardSet = SmallVec<[usize; 8]>;
+
+impl<'k> Held<'k> {
+    /// Locks one shard.
+    pub fn one(keyspace: &'k Keyspace, shard: usize) -> Held<'k> {
+        Held::One(shard, keyspace.slot(shard).lock())
+    }
+
+    /// Locks all shards in ascending order.
+    pub fn all(keyspace: &'k Keyspace) -> Held<'k> {
+        Held::Many((0..SHARDS).map(|shard| (shard, keyspace.slot(shard).lock())).collect())
+    }
+
+    /// Locks the shards of an ascending set.
+    pub fn many(keyspace: &'k Keyspace, set: &[usize]) -> Held<'k> {
+        match set {
+            [] => Held::None,
+            [shard] => Held::one(keyspace, *shard),
+            _ => Held::Many(set.iter().map(|shard| (*shard, keyspace.slot(*shard).lock())).collect()),
+        }
+    }
+
+    /// Locks the shards of an ascending set if all of them are free; else none, and the busy one is named.
+    pub fn try_many(keyspace: &'k Keyspace, set: &[usize]) -> Result<Held<'k>, usize> {
+        match set {
+            [] => Ok(Held::None),
+            [shard] => keyspace.slot(*shard).try_lock().map(|guard| Held::One(*shard, guard)).ok_or(*shard),
+            _ => {
+                let lock = |shard: &usize| {
+                    keyspace.slot(*shard).try_lock().map(|guard| (*shard, guard)).ok_or(*shard)
+                };
+                set.iter().map(lock).collect::<Result<Vec<_>, _>>().map(Held::Many)
+            }
+        }
+    }
+
+    /// The shard, which must be among the held ones.
+    #[inline]
+    pub fn shard(&mut self, shard: usize) -> &mut Shard {
+        match self {
+            Held::One(held, guard) => {
+                assert_eq!(*held, shard, "a handler may use only the keys that its key specs declare");
+                guard
+            }
+            Held::Many(guards) => {
+                let at = match guards.len() {
+                    SHARDS => Ok(shard),
+                    _ => guards.binary_search_by_key(&shard, |(held, _)| *held),
+                };
+                &mut guards[at.expect("a handler may use only the keys that its key specs declare")].1
+            }
+            Held::None => panic!("a handler without key specs may not use keys"),
+        }
+    }
+
+    /// All held shards.
+    pub fn shards(&mut self) -> impl Iterator<Item = &mut Shard> {
+        let (one, many) = match self {
+            Held::None => (None, None),
+            Held::One(_, guard) => (Some(guard), None),
+            Held::Many(guards) => (None, Some(guards)),
+        };
+        one.into_iter()
+            .map(|guard| &mut **guard)
+            .chain(many.into_iter().flatten().map(|(_, guard)| &mut **guard))
+    }
+
+    /// Is every shard held?
+    pub fn is_all(&self) -> bool {
+        matches!(self, Held::Many(guards) if guards.len() == SHARDS)
+    }
+}
+
+/// Who looks at the keys, which decides what an expired one means.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Viewer {
+    /// A client of a master: expired keys are deleted on sight.
+    OnMaster,
+    /// A client of a replica: expired keys are invisible but stay.
+    OnReplica,
+    /// The master's stream, or a load: expired keys are there.
+    MasterStream,
+}
+
+/// A key that a view found expired and deleted; its DEL belongs into the log.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ExpiredKey {
+    pub db: u16,
+    pub key: Box<[u8]>,
+}
+
+/// The circumstances of an execution unit.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    /// Unix time in milliseconds; stands still for the whole unit.
+    pub now_ms: i64,
+    pub viewer: Viewer,
+    pub access: AccessPolicy,
+    /// Reads do not touch LRU and LFU (CLIENT NO-TOUCH).
+    pub no_touch: bool,
+    /// Seed for the unit's random numbers.
+    pub seed: u64,
+}
+
+/// The held shards at one moment, from one database.
+pub struct View<'k> {
+    held: Held<'k>,
+    keyspace: &'k Keyspace,
+    /// The selected database.
+    pub db: u16,
+    pub moment: Moment,
+    expired: Vec<ExpiredKey>,
+    hashed: (*const u8, usize, u64),
+    changes: u64,
+}
+
+/// What a lookup is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Purpose {
+    Read,
+    Write,
+    Peek,
+}
+
+impl<'k> View<'k> {
+    /// A view of the held shards.
+    pub fn new(keyspace: &'k Keyspace, held: Held<'k>, db: u16, moment: Moment) -> View<'k> {
+        View { held, keyspace, db, moment, expired: Vec::new(), hashed: (std::ptr::null(), 0, 0), changes: 0 }
+    }
+
+    /// Tells the hash of a key whose bytes are still where they were when it was hashed.
+    pub fn with_hash(mut self, key: &[u8], hash: u64) -> View<'k> {
+        self.hashed = (key.as_ptr(), key.len(), hash);
+        self
+    }
+
+    /// Unix time in milliseconds.
+    pub fn now_ms(&self) -> i64 {
+        self.moment.now_ms
+    }
+
+    /// The number of databases.
+    pub fn databases(&self) -> u16 {
+        self.keyspace.databases()
+    }
+
+    /// Changes made through this view so far; a command that moves it is propagated.
+    pub fn changes(&self) -> u64 {
+        self.changes
+    }
+
+    /// Says that something changed although no key did (FLUSHALL of an empty keyspace is propagated).
+    pub fn count_change(&mut self) {
+        self.changes += 1;
+    }
+
+    /// Keys that were found expired and deleted since the last call.
+    pub fn take_expired(&mut self) -> Vec<ExpiredKey> {
+        std::mem::take(&mut self.expired)
+    }
+
+    /// The locks, for commands about shards rather than keys (FLUSH, SCAN, SWAPDB, snapshots).
+    pub fn held(&mut self) -> &mut Held<'k> {
+        &mut self.held
+    }
+
+    /// The next random number of this unit (splitmix64).
+    pub fn random(&mut self) -> u64 {
+        self.moment.seed = self.moment.seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.moment.seed;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    #[inline]
+    fn hash(&self, key: &[u8]) -> u64 {
+        let (at, len, hash) = self.hashed;
+        if at == key.as_ptr() && len == key.len() { hash } else { self.keyspace.hash(key) }
+    }
+
+    #[inline]
+    fn shard(&mut self, hash: u64) -> &mut Shard {
+        self.held.shard(shard_of(hash))
+    }
+
+    /// Statistics of the held shard of `key`.
+    pub fn stats(&mut self, key: &[u8]) -> &mut ShardStats {
+        let hash = self.hash(key);
+        &mut self.shard(hash).stats
+    }
+
+    fn is_expired(&self, entry_expiry: Option<i64>) -> bool {
+        match entry_expiry {
+            Some(at) => at < self.moment.now_ms && self.moment.viewer != Viewer::MasterStream,
+            None => false,
+        }
+    }
+
+    /// Where a key stands for this viewer: expired keys are gone (and deleted, on a master).
+    #[inline]
+    fn locate(&mut self, hash: u64, key: &[u8], purpose: Purpose) -> Option<Position> {
+        let db = self.db;
+        let mut found = self.shard(hash).find(db, hash, key);
+        if let Some(at) = found {
+            let expiry_ms = self.shard(hash).at(db, at).expiry_ms();
+            if self.is_expired(expiry_ms) {
+                self.bury_expired(hash, key);
+                found = None;
+            }
+        }
+        match (purpose, found) {
+            (Purpose::Read, Some(at)) => {
+                self.shard(hash).stats.hits += 1;
+                self.record_access(hash, at);
+            }
+            (Purpose::Read, None) => self.shard(hash).stats.misses += 1,
+            (Purpose::Write, Some(at)) => self.record_access(hash, at),
+            (Purpose::Write, None) | (Purpose::Peek, _) => {}
+        }
+        found
+    }
+
+    fn record_access(&mut self, hash: u64, at: Position) {
+        if self.moment.no_touch {
+            return;
+        }
+        let (db, now_ms, policy) = (self.db, self.moment.now_ms, self.moment.access);
+        let access = self.shard(hash).at(db, at).access();
+        let touched = policy.touched(access, now_ms, || self.random());
+        self.shard(hash).set_access(db, at, touched);
+    }
+
+    fn bury_expired(&mut self, hash: u64, key: &[u8]) {
+        if self.moment.viewer != Viewer::OnMaster {
+            return;
+        }
+        let db = self.db;
+        let shard = self.shard(hash);
+        shard.remove(db, hash, key);
+        shard.stats.expired += 1;
+        self.expired.push(ExpiredKey { db, key: key.into() });
+    }
+
+    /// Looks a key up for reading: counts a hit or a miss, records the access.
+    pub fn read(&mut self, key: &[u8]) -> Option<&Entry> {
+        let hash = self.hash(key);
+        let at = self.locate(hash, key, Purpose::Read)?;
+        let db = self.db;
+        Some(self.shard(hash).at(db, at))
+    }
+
+    /// Looks a key up for a change: records the access, but no hit or miss.
+    pub fn read_for_write(&mut self, key: &[u8]) -> Option<&Entry> {
+        let hash = self.hash(key);
+        let at = self.locate(hash, key, Purpose::Write)?;
+        let db = self.db;
+        Some(self.shard(hash).at(db, at))
+    }
+
+    /// Looks a key up without a trace (OBJECT, TTL, DEBUG).
+    pub fn peek(&mut self, key: &[u8]) -> Option<&Entry> {
+        let hash = self.hash(key);
+        let at = self.locate(hash, key, Purpose::Peek)?;
+        let db = self.db;
+        Some(self.shard(hash).at(db, at))
+    }
+
+    /// Is the key there (for a change)? Records the access.
+    pub fn exists(&mut self, key: &[u8]) -> bool {
+        self.read_for_write(key).is_some()
+    }
+
+    /// A string for reading; `None` when there is none.
+    ///
+    /// # Errors
+    /// `WRONGTYPE` when a value of another type is there.
+    pub fn read_string(&mut self, key: &[u8]) -> Result<Option<ValueRef<'_>>, Error> {
+        Ok(self.read(key).map(Entry::value))
+    }
+
+    /// A string for a change; `None` when there is none.
+    ///
+    /// # Errors
+    /// `WRONGTYPE` when a value of another type is there.
+    pub fn string_for_write(&mut self, key: &[u8]) -> Result<Option<ValueRef<'_>>, Error> {
+        Ok(self.read_for_write(key).map(Entry::value))
+    }
+
+    /// Sets a key to a string, whatever was there.
+    pub fn set(&mut self, key: &[u8], value: NewValue<'_>, ttl: Ttl) {
+        let hash = self.hash(key);
+        let (db, access) = (self.db, self.moment.access.initial(self.moment.now_ms));
+        // A dead value must not pass its TTL on.
+        if ttl == Ttl::Keep {
+            self.locate(hash, key, Purpose::Peek);
+        }
+        self.changes += 1;
+        self.shard(hash).put(db, hash, key, value, ttl, access);
+    }
+
+    /// A string's bytes for changing in place, at least `len` of them (zeros are added); the key is created if need be.
+    /// The value must be a string or absent: look first.
+    pub fn bytes_mut(&mut self, key: &[u8], len: usize) -> &mut [u8] {
+        let hash = self.hash(key);
+        let (db, access) = (self.db, self.moment.access.initial(self.moment.now_ms));
+        self.changes += 1;
+        self.shard(hash).bytes_mut(db, hash, key, len, access)
+    }
+
+    /// Removes a key. Returns whether it was there (an expired one was not).
+    pub fn remove(&mut self, key: &[u8]) -> bool {
+        let hash = self.hash(key);
+        if self.locate(hash, key, Purpose::Peek).is_none() {
+            return false;
+        }
+        let db = self.db;
+        self.changes += 1;
+        self.shard(hash).remove(db, hash, key)
+    }
+
+    /// Sets or clears the TTL. Returns whether the key was there.
+    pub fn set_expiry(&mut self, key: &[u8], expiry_ms: Option<i64>) -> bool {
+        let hash = self.hash(key);
+        if self.locate(hash, key, Purpose::Peek).is_none() {
+            return false;
+        }
+        let db = self.db;
+        self.changes += 1;
+        self.shard(hash).set_expiry(db, hash, key, expiry_ms)
+    }
+
+    /// Moves what is at `from` to `to` in database `to_db`, over whatever is there, TTL included. The key must be there.
+    pub fn rename(&mut self, from: &[u8], to: &[u8], to_db: u16) {
+        let from_hash = self.hash(from);
+        let db = self.db;
+        let Some(entry) = self.shard(from_hash).take(db, from_hash, from) else { return };
+        self.changes += 1;
+        self.place(to, to_db, &entry);
+    }
+
+    /// Copies what is at `from` to `to` in database `to_db`, over whatever is there, TTL included.
+    pub fn copy(&mut self, from: &[u8], to: &[u8], to_db: u16) {
+        let from_hash = self.hash(from);
+        let Some(at) = self.locate(from_hash, from, Purpose::Peek) else { return };
+        let db = self.db;
+        let entry = self.shard(from_hash).at(db, at).clone();
+        self.place(to, to_db, &entry);
+    }
+
+    fn place(&mut self, to: &[u8], to_db: u16, entry: &Entry) {
+        let hash = self.hash(to);
+        let ttl = entry.expiry_ms().map_or(Ttl::Clear, Ttl::At);
+        self.changes += 1;
+        let value = NewValue::from_ref(entry.value());
+        self.shard(hash).put(to_db, hash, to, value, ttl, entry.access());
+    }
+
+    /// Sets the LRU or LFU bits of a key (RESTORE's IDLETIME and FREQ).
+    pub fn set_access(&mut self, key: &[u8], access: u32) {
+        let hash = self.hash(key);
+        let db = self.db;
+        if let Some(at) = self.shard(hash).find(db, hash, key) {
+            self.shard(hash).set_access(db, at, access);
+        }
+    }
+
+    /// Is a key there that is expired for clients but not yet deleted?
+    pub fn is_logically_expired(&mut self, db: u16, key: &[u8]) -> bool {
+        let hash = self.hash(key);
+        let now_ms = self.moment.now_ms;
+        let shard = self.shard(hash);
+        shard.find(db, hash, key).is_some_and(|at| shard.at(db, at).expiry_ms().is_some_and(|at| at < now_ms))
+    }
+
+    /// Deletes up to `limit` due keys of the held shards, a database after the other. Returns whether more are due.
+    pub fn expire_due(&mut self, limit: usize) -> bool {
+        let (now_ms, mut left) = (self.moment.now_ms, limit);
+        let selected = self.db;
+        for db in 0..self.databases() {
+            self.db = db;
+            loop {
+                let due = self.held.shards().find_map(|shard| shard.first_due(db, now_ms));
+                let Some(key) = due else { break };
+                if left == 0 {
+                    self.db = selected;
+                    return true;
+                }
+                left -= 1;
+                let hash = self.keyspace.hash(&key);
+                self.bury_expired(hash, &key);
+            }
+        }
+        self.db = selected;
+        false
+    }
+}

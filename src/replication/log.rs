@@ -1,0 +1,397 @@
+//! The log: the one total order of what happened, which is the replication stream.
+//!
+//! Bytes are numbered from the history's beginning; `end` is Redis's `master_repl_offset`. What is kept lies in sealed,
+//! reference-counted blocks and one open tail: a reader that lags behind gets blocks without a copy, one that keeps
+//! up a copy of the few bytes at the end. The log keeps `repl-backlog-size` bytes, and beyond them whatever a reader that
+//! pins its position has still to read.
+//!
+//! Appending happens while the unit's shards are locked; the log's own lock is the last one taken. Invariant:
+//! `start <= every pin <= end`, and the blocks hold exactly the bytes `start..end`.
+//!
+//! While nobody needs a log (no replica was ever there, no master, no AOF) nothing is appended and `end` stands still,
+//! as in Redis.
+
+use crate::executor::Effect;
+use crate::resp::encode;
+use bytes::Bytes;
+use parking_lot::{Mutex, MutexGuard};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+/// Size of a block, bytes: small enough that trimming is fine-grained, large enough for one `write`.
+const BLOCK_BYTES: usize = 64 * 1024;
+
+/// A replication id: 40 hexadecimal characters.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct ReplId(pub [u8; 40]);
+
+impl ReplId {
+    /// The id that means none (forty zeros).
+    pub const NONE: ReplId = ReplId([b'0'; 40]);
+
+    /// A random id.
+    pub fn random() -> ReplId {
+        let mut id = [0; 40];
+        id.iter_mut().for_each(|c| *c = b"0123456789abcdef"[rand::random_range(0..16)]);
+        ReplId(id)
+    }
+
+    /// Reads an id; `None` if it is not 40 bytes long.
+    pub fn parse(text: &[u8]) -> Option<ReplId> {
+        text.try_into().ok().map(ReplId)
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or("?")
+    }
+}
+
+impl std::fmt::Display for ReplId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl std::fmt::Debug for ReplId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The ids under which a position in the stream is known.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Ids {
+    /// `master_replid`.
+    pub id: ReplId,
+    /// `master_replid2`: the former id, valid up to `second_offset`.
+    pub id2: ReplId,
+    /// `second_repl_offset`: the first byte (counted from 1) that the former id does not cover any more; -1 for none.
+    pub second_offset: i64,
+}
+
+/// The log with its lock.
+#[derive(Debug)]
+pub struct Log {
+    wanted: AtomicBool,
+    ring: Mutex<Ring>,
+}
+
+/// A reader's claim to the bytes from its position on.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Pin(u64);
+
+/// The log's contents. Reached through [`Log::lock`].
+#[derive(Debug)]
+pub struct Ring {
+    pub ids: Ids,
+    /// Number of the first byte that is kept.
+    start: u64,
+    sealed: VecDeque<(u64, Bytes)>,
+    tail: Vec<u8>,
+    tail_start: u64,
+    /// The database that a follower of the stream has selected; `None`: SELECT must come first.
+    selected: Option<u16>,
+    /// `repl-backlog-size`.
+    keep_bytes: u64,
+    pins: BTreeMap<Pin, u64>,
+    last_pin: u64,
+}
+
+/// The bytes asked for are gone (or never were).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct NotKept;
+
+impl Log {
+    /// An empty log with a fresh id.
+    pub fn new(keep_bytes: u64) -> Log {
+        let ids = Ids { id: ReplId::random(), id2: ReplId::NONE, second_offset: -1 };
+        Log { wanted: AtomicBool::new(false), ring: Mutex::new(Ring::new(ids, keep_bytes)) }
+    }
+
+    /// Does anybody need what happens to be written down?
+    #[inline]
+    pub fn is_wanted(&self) -> bool {
+        self.wanted.load(Relaxed)
+    }
+
+    /// Begins to keep a log, at the current offset. The caller holds all shards (a unit that is running must
+    /// either be in the log or before it).
+    pub fn want(&self) {
+        self.wanted.store(true, Relaxed);
+    }
+
+    /// Stops keeping one; the offset stays.
+    pub fn unwant(&self) {
+        self.wanted.store(false, Relaxed);
+        let mut ring = self.lock();
+        let end = ring.end();
+        ring.restart(end);
+    }
+
+    /// Locks the contents. Shards first, if any.
+    pub fn lock(&self) -> MutexGuard<'_, Ring> {
+        self.ring.lock()
+    }
+
+    /// Appends a unit's effects, as one transaction if there are several. Returns the new end.
+    pub fn append_unit(&self, effects: &[Effect]) -> u64 {
+        let mut ring = self.lock();
+        if let [effect] = effects {
+            ring.append_request(effect.db, &effect.request);
+        } else if let [first, ..] = effects {
+            let mut word = Vec::new();
+            encode::request(&mut word, &["MULTI"]);
+            ring.append_request(first.db, &word);
+            effects.iter().for_each(|effect| ring.append_request(effect.db, &effect.request));
+            word.clear();
+            encode::request(&mut word, &["EXEC"]);
+            ring.append(&word);
+        }
+        ring.trim();
+        ring.end()
+    }
+
+    /// Appends a master's own bytes and empties `bytes`.
+    pub fn append_verbatim(&self, bytes: &mut Vec<u8>) {
+        let mut ring = self.lock();
+        ring.append(bytes);
+        ring.trim();
+        bytes.clear();
+    }
+}
+
+impl Ring {
+    /// An empty ring at offset 0.
+    pub fn new(ids: Ids, keep_bytes: u64) -> Ring {
+        Ring {
+            ids,
+            start: 0,
+            sealed: VecDeque::new(),
+            tail: Vec::new(),
+            tail_start: 0,
+            selected: None,
+            keep_bytes,
+            pins: BTreeMap::new(),
+            last_pin: 0,
+        }
+    }
+
+    /// Number of bytes since the history's beginning (`master_repl_offset`).
+    pub fn end(&self) -> u64 {
+        self.tail_start + self.tail.len() as u64
+    }
+
+    /// Number of the first byte that is kept (counted from 0).
+    pub fn start(&self) -> u64 {
+        self.start
+    }
+
+    /// Bytes kept (`repl_backlog_histlen`).
+    pub fn kept_bytes(&self) -> u64 {
+        self.end() - self.start
+    }
+
+    /// Forgets all bytes and goes on at `offset`.
+    pub fn restart(&mut self, offset: u64) {
+        self.sealed.clear();
+        self.tail = Vec::new();
+        (self.start, self.tail_start, self.selected) = (offset, offset, None);
+        self.pins.values_mut().for_each(|pin| *pin = offset);
+    }
+
+    /// SELECT comes again before the next effect.
+    pub fn forget_selected(&mut self) {
+        self.selected = None;
+    }
+
+    /// The database that followers of the stream have selected.
+    pub fn selected(&self) -> Option<u16> {
+        self.selected
+    }
+
+    /// Says what followers have selected (after a promotion or a load).
+    pub fn set_selected(&mut self, db: Option<u16>) {
+        self.selected = db;
+    }
+
+    /// Sets `repl-backlog-size`.
+    pub fn set_keep_bytes(&mut self, keep_bytes: u64) {
+        self.keep_bytes = keep_bytes;
+        self.trim();
+    }
+
+    /// `repl-backlog-size`.
+    pub fn keep_limit(&self) -> u64 {
+        self.keep_bytes
+    }
+
+    fn append_request(&mut self, db: u16, request: &[u8]) {
+        if self.selected != Some(db) {
+            let mut select = Vec::new();
+            encode::request(&mut select, &["SELECT", itoa::Buffer::new().format(db)]);
+            self.append(&select);
+            self.selected = Some(db);
+        }
+        self.append(request);
+    }
+
+    /// Appends bytes as they are.
+    pub fn append(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            if self.tail.capacity() == 0 {
+                self.tail.reserve_exact(BLOCK_BYTES);
+            }
+            let part = bytes.len().min(BLOCK_BYTES - self.tail.len());
+            self.tail.extend_from_slice(&bytes[..part]);
+            bytes = &bytes[part..];
+            if self.tail.len() == BLOCK_BYTES {
+                let block = std::mem::take(&mut self.tail);
+                self.sealed.push_back((self.tail_start, Bytes::from(block)));
+                self.tail_start += BLOCK_BYTES as u64;
+            }
+        }
+    }
+
+    /// Lets go of what is beyond the limit and not pinned.
+    pub fn trim(&mut self) {
+        let by_size = self.end().saturating_sub(self.keep_bytes);
+        let from = self.pins.values().copied().min().map_or(by_size, |pin| pin.min(by_size));
+        self.start = self.start.max(from);
+        while let Some((at, block)) = self.sealed.front() {
+            if at + block.len() as u64 > self.start {
+                break;
+            }
+            self.sealed.pop_front();
+        }
+    }
+
+    /// Keeps the bytes from `from` on for a reader.
+    ///
+    /// # Errors
+    /// [`NotKept`] if they are gone or in the future.
+    pub fn pin(&mut self, from: u64) -> Result<Pin, NotKept> {
+        if !(self.start..=self.end()).contains(&from) {
+            return Err(NotKept);
+        }
+        self.last_pin += 1;
+        let pin = Pin(self.last_pin);
+        self.pins.insert(pin, from);
+        Ok(pin)
+    }
+
+    /// Gives a reader's claim up.
+    pub fn unpin(&mut self, pin: Pin) {
+        self.pins.remove(&pin);
+        self.trim();
+    }
+
+    /// How far behind the end a reader is, in bytes.
+    pub fn lag_bytes(&self, pin: Pin) -> u64 {
+        self.pins.get(&pin).map_or(0, |at| self.end() - at)
+    }
+
+    /// Bytes kept only because a reader has not had them yet.
+    pub fn pinned_bytes(&self) -> u64 {
+        self.pins.values().copied().min().map_or(0, |pin| self.end() - pin)
+    }
+
+    /// Up to about `most` bytes at the reader's position, which moves on.
+    pub fn read(&mut self, pin: Pin, most: usize) -> Vec<Bytes> {
+        let Some(&from) = self.pins.get(&pin) else { return Vec::new() };
+        let (pieces, next) = self.slices(from, most);
+        self.pins.insert(pin, next);
+        pieces
+    }
+
+    fn slices(&self, from: u64, most: usize) -> (Vec<Bytes>, u64) {
+        let (mut pieces, mut at) = (Vec::new(), from);
+        let first = self.sealed.partition_point(|(start, block)| start + block.len() as u64 <= from);
+        for (start, block) in self.sealed.iter().skip(first) {
+            if at - from >= most as u64 {
+                return (pieces, at);
+            }
+            pieces.push(block.slice((at - start) as usize..));
+            at = start + block.len() as u64;
+        }
+        if at < self.end() && at - from < most as u64 {
+            pieces.push(Bytes::copy_from_slice(&self.tail[(at - self.tail_start) as usize..]));
+            at = self.end();
+        }
+        (pieces, at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ring(keep_bytes: u64) -> Ring {
+        Ring::new(Ids { id: ReplId::random(), id2: ReplId::NONE, second_offset: -1 }, keep_bytes)
+    }
+
+    /// The byte at a position of the test's stream.
+    fn byte(at: u64) -> u8 {
+        (at % 251) as u8
+    }
+
+    fn append(ring: &mut Ring, n: u64) {
+        let end = ring.end();
+        ring.append(&(end..end + n).map(byte).collect::<Vec<_>>());
+        ring.trim();
+    }
+
+    fn read(ring: &mut Ring, pin: Pin, most: usize) -> Vec<u8> {
+        ring.read(pin, most).concat()
+    }
+
+    #[test]
+    fn readers_get_every_byte_in_order() {
+        let mut ring = ring(1000);
+        let pin = ring.pin(0).unwrap();
+        let (mut at, mut step) = (0, 1);
+        while at < 1_000_000 {
+            append(&mut ring, step);
+            for got in read(&mut ring, pin, (step as usize / 2).max(1)) {
+                assert_eq!(got, byte(at));
+                at += 1;
+            }
+            step = step * 3 % 50_021 + 1;
+            assert!(ring.start() <= at && at <= ring.end());
+        }
+        assert_eq!(ring.lag_bytes(pin), ring.end() - at);
+    }
+
+    #[test]
+    fn what_is_pinned_is_kept_and_what_is_not_goes() {
+        let mut ring = ring(100_000);
+        append(&mut ring, 500_000);
+        assert_eq!((ring.start(), ring.kept_bytes()), (400_000, 100_000));
+        assert_eq!(ring.pin(399_999), Err(NotKept));
+        assert_eq!(ring.pin(500_001), Err(NotKept));
+        let pin = ring.pin(450_000).unwrap();
+        append(&mut ring, 500_000);
+        assert_eq!((ring.start(), ring.lag_bytes(pin)), (450_000, 550_000));
+        assert_eq!(read(&mut ring, pin, 10)[0], byte(450_000));
+        ring.unpin(pin);
+        assert_eq!(ring.start(), 900_000);
+    }
+
+    #[test]
+    fn units_carry_select_and_multi() {
+        let log = Log::new(1 << 20);
+        let effect = |db: u16, word: &str| {
+            let mut request = Vec::new();
+            encode::request(&mut request, &[word]);
+            Effect { db, request }
+        };
+        log.append_unit(&[effect(0, "A")]);
+        log.append_unit(&[effect(0, "B"), effect(3, "C")]);
+        log.append_unit(&[effect(3, "D")]);
+        let mut ring = log.lock();
+        let pin = ring.pin(0).unwrap();
+        let text = String::from_utf8(read(&mut ring, pin, 1 << 20)).unwrap();
+        let words: Vec<&str> = text.split("\r\n").filter(|w| !w.starts_with(['*', '$'])).collect();
+        assert_eq!(words.join(" "), "SELECT 0 A MULTI B SELECT 3 C EXEC D ");
+    }
+}

@@ -1,0 +1,155 @@
+//! Counters: what INFO stats, commandstats and errorstats show.
+//!
+//! Each I/O thread counts for itself, in its own cache lines, with plain loads and stores of relaxed atomics; INFO sums up.
+
+use crate::command::{Command, table};
+use crate::error::Error;
+use parking_lot::Mutex;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+/// A counter with one writer.
+#[derive(Default, Debug)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// Adds; only the owning thread may.
+    #[inline]
+    pub fn add(&self, n: u64) {
+        self.0.store(self.0.load(Relaxed) + n, Relaxed);
+    }
+
+    /// The value.
+    pub fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+/// One command's counters.
+#[derive(Default, Debug)]
+pub struct CommandCounters {
+    pub calls: Counter,
+    pub nanos: Counter,
+    pub rejected: Counter,
+    pub failed: Counter,
+}
+
+/// One thread's counters.
+#[derive(Debug)]
+pub struct ThreadStats {
+    /// By command id; 0 is unused.
+    pub commands: Vec<CommandCounters>,
+    pub connections: Counter,
+    pub commands_processed: Counter,
+    pub net_input_bytes: Counter,
+    pub net_output_bytes: Counter,
+    pub reads: Counter,
+    pub writes: Counter,
+}
+
+impl ThreadStats {
+    fn new() -> ThreadStats {
+        ThreadStats {
+            commands: (0..=table().count()).map(|_| CommandCounters::default()).collect(),
+            connections: Counter::default(),
+            commands_processed: Counter::default(),
+            net_input_bytes: Counter::default(),
+            net_output_bytes: Counter::default(),
+            reads: Counter::default(),
+            writes: Counter::default(),
+        }
+    }
+}
+
+/// All counters.
+#[derive(Default, Debug)]
+pub struct Stats {
+    threads: Mutex<Vec<Arc<ThreadStats>>>,
+    /// What the threads had counted at CONFIG RESETSTAT is subtracted: see [`Stats::command`].
+    errors: Mutex<BTreeMap<String, u64>>,
+    lock_hold_max_ns: AtomicU64,
+    pub rejected_connections: AtomicU64,
+    pub sync_full: AtomicU64,
+    pub sync_partial_ok: AtomicU64,
+    pub sync_partial_err: AtomicU64,
+    pub repl_input_bytes: AtomicU64,
+    pub repl_output_bytes: AtomicU64,
+}
+
+thread_local! {
+    static MINE: RefCell<Option<(usize, Arc<ThreadStats>)>> = const { RefCell::new(None) };
+}
+
+impl Stats {
+    /// Calls `f` with this thread's counters.
+    #[inline]
+    pub fn here<R>(&self, f: impl FnOnce(&ThreadStats) -> R) -> R {
+        let me = std::ptr::from_ref(self).addr();
+        MINE.with_borrow_mut(|mine| match mine {
+            Some((owner, stats)) if *owner == me => f(stats),
+            _ => {
+                let stats = Arc::new(ThreadStats::new());
+                self.threads.lock().push(stats.clone());
+                let result = f(&stats);
+                *mine = Some((me, stats));
+                result
+            }
+        })
+    }
+
+    /// A sum over all threads.
+    pub fn sum(&self, of: impl Fn(&ThreadStats) -> u64) -> u64 {
+        self.threads.lock().iter().map(|stats| of(stats)).sum()
+    }
+
+    /// A command has run.
+    #[inline]
+    pub fn ran(&self, command: &Command, took: Duration, error: Option<&Error>) {
+        self.here(|stats| {
+            stats.commands_processed.add(1);
+            let counters = &stats.commands[command.id];
+            counters.calls.add(1);
+            counters.nanos.add(took.as_nanos() as u64);
+            if error.is_some() {
+                counters.failed.add(1);
+            }
+        });
+        if let Some(error) = error {
+            self.count_error(error);
+        }
+    }
+
+    /// A request was refused before its command ran.
+    pub fn rejected(&self, command: Option<&Command>, error: &Error) {
+        if let Some(command) = command {
+            self.here(|stats| stats.commands[command.id].rejected.add(1));
+        }
+        self.count_error(error);
+    }
+
+    fn count_error(&self, error: &Error) {
+        *self.errors.lock().entry(error.code().to_string()).or_default() += 1;
+    }
+
+    /// Error replies by code.
+    pub fn errors(&self) -> BTreeMap<String, u64> {
+        self.errors.lock().clone()
+    }
+
+    /// Shards were held for so long.
+    #[inline]
+    pub fn record_lock(&self, held: Duration) {
+        let nanos = held.as_nanos() as u64;
+        if nanos > self.lock_hold_max_ns.load(Relaxed) {
+            self.lock_hold_max_ns.fetch_max(nanos, Relaxed);
+        }
+    }
+
+    /// The longest time that shards were held, in microseconds.
+    pub fn lock_hold_max_usec(&self) -> u64 {
+        self.lock_hold_max_ns.load(Relaxed).div_ceil(1000)
+    }
+}
