@@ -2,6 +2,8 @@
 
 pub mod connection;
 pub mod string;
+#[cfg(test)]
+pub mod testing;
 
 use crate::command::Row;
 

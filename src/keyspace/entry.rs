@@ -107,13 +107,14 @@ unsafe impl Send for Entry {}
 // SAFETY: as above; shared access only reads.
 unsafe impl Sync for Entry {}
 
+/// The fingerprint in place: the 16 bits of the hash below those that choose the shard.
+#[inline]
 fn tag_of(hash: u64) -> usize {
-    // A fingerprint of 0 would make the tagged address of entry and untagged alike, which is harmless.
-    ((hash >> TAG_SHIFT) as usize) << TAG_SHIFT
+    ((hash << super::SHARD_BITS) as usize) & !ADDRESS_MASK
 }
 
 impl Entry {
-    /// Allocates an entry. `hash` is the key's hash (its upper 16 bits become the fingerprint).
+    /// Allocates an entry. `hash` is the key's hash (16 of its bits become the fingerprint).
     pub fn new(hash: u64, key: &[u8], value: NewValue<'_>, expiry_ms: Option<i64>, access: u32) -> Entry {
         let (kind, value_len) = value.parts();
         let mut flags = 0;
@@ -177,7 +178,7 @@ impl Entry {
     /// Does the fingerprint fit `hash`? (A wrong key passes once in 65,536.)
     #[inline]
     pub fn may_match(&self, hash: u64) -> bool {
-        self.tagged.addr().get() >> TAG_SHIFT == (hash >> TAG_SHIFT) as usize
+        self.tagged.addr().get() & !ADDRESS_MASK == tag_of(hash)
     }
 
     #[inline]
@@ -372,7 +373,7 @@ impl Entry {
 impl Clone for Entry {
     /// A copy with its own allocation (a blob is shared), mark and access bits included.
     fn clone(&self) -> Entry {
-        let hash = (self.tagged.addr().get() & !ADDRESS_MASK) as u64;
+        let hash = (self.tagged.addr().get() & !ADDRESS_MASK) as u64 >> super::SHARD_BITS;
         let mut new =
             Entry::new(hash, self.key(), NewValue::from_ref(self.value()), self.expiry_ms(), self.access());
         new.set_mark(self.mark());
@@ -444,10 +445,10 @@ mod tests {
         for key in keys {
             for expiry in [None, Some(1_700_000_000_000)] {
                 for value in [&b""[..], b"hello", &[1; 45], &large[..BLOB_MIN_BYTES - 1], &large] {
-                    let entry = Entry::new(0xabcd << 48, key, bytes(value), expiry, 0x00fe_dcba);
+                    let entry = Entry::new(0xabcd << 42, key, bytes(value), expiry, 0x00fe_dcba);
                     assert_eq!((entry.key(), text(&entry)), (key, value.to_vec()));
                     assert_eq!((entry.expiry_ms(), entry.access()), (expiry, 0x00fe_dcba));
-                    assert!(entry.may_match(0xabcd << 48) && !entry.may_match(0xabce << 48));
+                    assert!(entry.may_match(0xabcd << 42) && !entry.may_match(0xabce << 42));
                     assert_eq!(text(&entry.clone()), value);
                 }
             }

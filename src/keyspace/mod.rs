@@ -50,10 +50,10 @@ impl Hasher {
     }
 }
 
-/// The shard of a hash.
+/// The shard of a hash: its highest bits. The bits below are the fingerprint, the lowest address buckets.
 #[inline]
 pub fn shard_of(hash: u64) -> usize {
-    hash as usize & (SHARDS - 1)
+    (hash >> (u64::BITS - SHARD_BITS)) as usize
 }
 
 /// A shard's lock, alone on its cache lines.

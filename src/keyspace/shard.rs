@@ -137,7 +137,7 @@ impl Shard {
     /// Finds a key, logically expired or not. O(1).
     #[inline]
     pub fn find(&self, db: u16, hash: u64, key: &[u8]) -> Option<Position> {
-        self.db(db).table.find(bucket_hash(hash), key)
+        self.db(db).table.find(hash, key)
     }
 
     /// The entry at a position.
@@ -186,9 +186,9 @@ impl Shard {
         let hasher = self.hasher;
         let db = &mut self.dbs[usize::from(db)];
         if let Some(at) = entry.expiry_ms() {
-            db.expiry.insert(at, bucket_hash(hash));
+            db.expiry.insert(at, hash);
         }
-        db.table.insert(bucket_hash(hash), entry, |key| bucket_hash(hasher.hash(key)));
+        db.table.insert(hash, entry, |key| hasher.hash(key));
     }
 
     fn replace(&mut self, db: u16, hash: u64, at: Position, value: NewValue<'_>, ttl: Ttl, access: u32) {
@@ -260,7 +260,7 @@ impl Shard {
         let db = &mut self.dbs[usize::from(db)];
         let entry = db.table.remove(at);
         if let Some(expiry) = entry.expiry_ms() {
-            db.expiry.remove(expiry, bucket_hash(hash));
+            db.expiry.remove(expiry, hash);
         }
         entry
     }
@@ -322,7 +322,7 @@ impl Shard {
     /// Empties a database. Returns how many keys it held. A running snapshot gets the table; the rest is freed elsewhere.
     pub fn clear(&mut self, db: u16) -> usize {
         self.watches.touch_present(db, |key| {
-            self.dbs[usize::from(db)].table.find(bucket_hash(self.hasher.hash(key)), key).is_some()
+            self.dbs[usize::from(db)].table.find(self.hasher.hash(key), key).is_some()
         });
         let part = &mut self.dbs[usize::from(db)];
         let snapshot_db = part.snapshot_db;
@@ -347,7 +347,7 @@ impl Shard {
     pub fn swap(&mut self, a: u16, b: u16) {
         for (watched, other) in [(a, b), (b, a)] {
             self.watches.touch_present(watched, |key| {
-                let hash = bucket_hash(self.hasher.hash(key));
+                let hash = self.hasher.hash(key);
                 [watched, other].iter().any(|db| self.dbs[usize::from(*db)].table.find(hash, key).is_some())
             });
         }
@@ -414,7 +414,7 @@ impl Shard {
     pub fn adopt(&mut self, other: Shard) {
         for db in 0..self.dbs.len() as u16 {
             self.watches.touch_present(db, |key| {
-                other.dbs[usize::from(db)].table.find(bucket_hash(self.hasher.hash(key)), key).is_some()
+                other.dbs[usize::from(db)].table.find(self.hasher.hash(key), key).is_some()
             });
             self.clear(db);
         }
@@ -427,7 +427,6 @@ impl Shard {
 
 impl Db {
     fn move_expiry(&mut self, hash: u64, old: Option<i64>, new: Option<i64>) {
-        let hash = bucket_hash(hash);
         if let Some(at) = old {
             self.expiry.remove(at, hash);
         }
@@ -435,12 +434,6 @@ impl Db {
             self.expiry.insert(at, hash);
         }
     }
-}
-
-/// The bits of a key's hash that address buckets: those above the shard's.
-#[inline]
-pub fn bucket_hash(hash: u64) -> u64 {
-    hash.rotate_right(super::SHARD_BITS)
 }
 
 fn raw(bytes: &[u8]) -> NewValue<'_> {
