@@ -154,7 +154,7 @@ impl StepValue {
     fn borrowed<'a>(self, src: &'a [u8], scratch: &'a [u8]) -> Value<'a> {
         match self {
             StepValue::Int(n) => Value::Int(n),
-            StepValue::Text(place) => Value::Str(at(place, src, scratch)),
+            StepValue::Text(place) => Value::Str(bytes_at(place, src, scratch)),
             StepValue::Owned(bytes) => Value::Owned(bytes),
         }
     }
@@ -412,14 +412,14 @@ impl Decoder {
     /// Remembers and returns the error that `fault` is, found at `src[read]` in the step that began at `src[at]`.
     #[cold]
     fn fail(&mut self, fault: Fault, src: &[u8], at: usize, read: usize) -> Error {
-        let mut key = Vec::new();
-        let (doing, value_type) = self.doing(src, at, &mut key);
-        let error = Error {
+        let mut error = Error {
             fault,
             offset: self.offset + (read - at) as u64,
-            doing,
-            record: value_type.map(|value_type| (key, value_type)),
+            doing: Doing::Start,
+            value_type: None,
+            key: None,
         };
+        error.doing = self.blame(src, at, &mut error);
         self.failed = Some(Box::new(error.clone()));
         self.state = State::Failed;
         error
@@ -430,39 +430,37 @@ impl Decoder {
         self.failed.as_deref().cloned().expect("a failed decoder knows its error")
     }
 
-    /// What the step that begins at `src[at]` was busy with when it came to `src`'s end or to a fault; and, for a
-    /// record whose key was read, its key and type.
-    fn doing(&self, src: &[u8], at: usize, key: &mut Vec<u8>) -> (Doing, Option<u8>) {
+    /// What the step that begins at `src[at]` was busy with when it came to `src`'s end or to a fault; of a record it
+    /// notes the type and, if that can be read, the key.
+    fn blame(&self, src: &[u8], at: usize, error: &mut Error) -> Doing {
         match self.state {
-            State::Header => return (Doing::Start, None),
-            State::Module => return (Doing::ReadModuleAux, None),
-            State::Checksum | State::Done | State::Failed => return (Doing::CheckSum, None),
+            State::Header => return Doing::Start,
+            State::Module => return Doing::ReadModuleAux,
+            State::Checksum | State::Done | State::Failed => return Doing::CheckSum,
             State::Filling { .. } => {
-                key.clone_from(&self.key_text);
-                return (Doing::ReadObjectValue, Some(TYPE_STRING));
+                error.value_type = Some(TYPE_STRING);
+                error.key = Some(self.key_text.clone());
+                return Doing::ReadObjectValue;
             }
             State::Items => {}
         }
         let mut cursor = Cursor::new(src, at);
-        let Ok(code) = cursor.byte() else { return (Doing::ReadType, None) };
-        let doing = match code {
+        let Ok(code) = cursor.byte() else { return Doing::ReadType };
+        match code {
             opcode::EXPIRE_MS | opcode::EXPIRE_SECONDS => Doing::ReadExpire,
             opcode::SELECT_DB | opcode::RESIZE_DB => Doing::ReadLen,
             opcode::AUX => Doing::ReadAux,
             opcode::MODULE_AUX => Doing::ReadModuleAux,
             opcode::FUNCTION | opcode::FUNCTION_PRE_GA => Doing::ReadFunctions,
             _ if type_name(code, self.valkey).is_none() => Doing::ReadType,
-            _ => match text(src, &mut cursor, key) {
-                Ok(place) => {
-                    if let Text::Source { start, len } = place {
-                        key.extend_from_slice(&src[start..start + len]);
-                    }
-                    return (Doing::ReadObjectValue, Some(code));
-                }
-                Err(_) => Doing::ReadKey,
-            },
-        };
-        (doing, None)
+            value_type => {
+                error.value_type = Some(value_type);
+                let mut scratch = Vec::new();
+                let Ok(place) = text(src, &mut cursor, &mut scratch) else { return Doing::ReadKey };
+                error.key = Some(bytes_at(place, src, &scratch).to_vec());
+                Doing::ReadObjectValue
+            }
+        }
     }
 }
 
@@ -607,8 +605,8 @@ impl Feed<'_, '_> {
     fn deliver(&mut self, step: Step) -> Item<'_> {
         let decoder = &mut *self.decoder;
         let src = if self.from_carry { &decoder.carry[..] } else { self.chunk };
-        let key_at = |place| at(place, src, &decoder.key_text);
-        let value_at = |place| at(place, src, &decoder.value_text);
+        let key_at = |place| bytes_at(place, src, &decoder.key_text);
+        let value_at = |place| bytes_at(place, src, &decoder.value_text);
         match step {
             Step::Record { key, value } => Item::Record {
                 expire_ms: decoder.expire_ms.take(),
@@ -724,7 +722,7 @@ fn unpack(
 }
 
 #[inline]
-fn at<'a>(place: Text, src: &'a [u8], scratch: &'a [u8]) -> &'a [u8] {
+fn bytes_at<'a>(place: Text, src: &'a [u8], scratch: &'a [u8]) -> &'a [u8] {
     match place {
         Text::Source { start, len } => &src[start..start + len],
         Text::Scratch => scratch,

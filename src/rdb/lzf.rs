@@ -28,6 +28,8 @@ const FIRST_BASE: u32 = WINDOW + 1;
 const HASH_BITS: u32 = 14;
 /// After 2^this many misses in a row the search takes one more byte at a time.
 const STRIDE_SHIFT: usize = 5;
+/// The longest stride: what follows a long stretch of noise is still found.
+const MAX_STRIDE: usize = 16;
 /// Bytes one packed byte can stand for: a three-byte token yields up to 264.
 const MAX_EXPANSION: usize = MAX_MATCH / 3;
 /// Copies are done in blocks of this size where both sides have room.
@@ -108,7 +110,7 @@ fn compress_from(
             }
         }
         misses += 1;
-        pos += 1 + (misses >> STRIDE_SHIFT);
+        pos += (1 + (misses >> STRIDE_SHIFT)).min(MAX_STRIDE);
     }
     put_literals(out, &input[literals..], end)
 }
@@ -308,6 +310,19 @@ mod tests {
         let mut out = Vec::new();
         assert!(!decompress(&[0xe0, 0xff, 0], usize::MAX, &mut out));
         assert_eq!(out.capacity(), 0);
+    }
+
+    #[test]
+    fn text_after_noise_is_found() {
+        let mut seed = 1u64;
+        let mut input: Vec<u8> = Vec::new();
+        for _ in 0..50_000 {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            input.push((seed >> 56) as u8);
+        }
+        input.extend_from_slice(&b"some text, some more text; ".repeat(2000));
+        let size = check(&mut Compressor::new(), &input).expect("room for any input was given");
+        assert!(size < 54_000, "{size}");
     }
 
     #[test]
