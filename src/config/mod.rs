@@ -1,3 +1,0 @@
-/// Placeholder
-#[derive(Default, Clone, Debug)]
-pub struct Config {}
