@@ -220,3 +220,135 @@ impl From<StartError> for Problem {
         Problem::Elsewhere(error)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::SavePoint;
+    use proptest::prelude::*;
+
+    /// The error of the last line of `text`.
+    #[track_caller]
+    fn wrong(text: &str, reason: &str) {
+        let (line, last) = text.lines().enumerate().last().unwrap();
+        let want = StartError::Line { line: line + 1, text: last.trim().into(), reason: reason.into() };
+        assert_eq!(parse_lines(text).unwrap_err(), want, "{text:?}");
+    }
+
+    #[track_caller]
+    fn good(text: &str) -> Config {
+        parse_lines(text).unwrap()
+    }
+
+    const BAD: &str = "Bad directive or wrong number of arguments";
+    const ARITY: &str = "wrong number of arguments";
+    const INTEGER: &str = "argument couldn't be parsed into an integer";
+
+    #[test]
+    fn the_block_on_standard_error() {
+        let text = parse_lines("\nprot 1234\n").unwrap_err().to_string();
+        let want = "\n*** FATAL CONFIG FILE ERROR (Redis 7.2.4) ***\nReading the configuration file, at line 2\n\
+                    >>> 'prot 1234'\nBad directive or wrong number of arguments";
+        assert_eq!(text, want);
+        let text = parse_lines("slaveof h 1\ncluster-enabled yes\n").unwrap_err().to_string();
+        let want = "\n*** FATAL CONFIG FILE ERROR (Redis 7.2.4) ***\nreplicaof directive not allowed in cluster mode";
+        assert_eq!(text, want);
+    }
+
+    #[test]
+    fn wrong_lines() {
+        for (text, reason) in [
+            ("port", ARITY),
+            ("port 1 2", ARITY),
+            ("\"port\" 12 # c", ARITY),
+            ("port \"a", "Unbalanced quotes in configuration line"),
+            ("timeout 1\n   port   y  ", INTEGER),
+            ("port \"\"", INTEGER),
+            ("slave-priority x", INTEGER),
+            ("save 1", "Invalid save parameters"),
+            ("save \"900 1 300\"", "Invalid save parameters"),
+            ("include", BAD),
+            ("include a b", BAD),
+            ("rename-command x", BAD),
+            ("user", BAD),
+            ("loadmodule", BAD),
+            ("\"\" x", BAD),
+            ("a.b", "Module config specified without value"),
+            ("sentinel a b", "sentinel directive while not in sentinel mode"),
+            ("list-max-ziplist-entries", BAD),
+            ("replicaof a b", "Invalid master port"),
+            ("replicaof a", ARITY),
+            ("dir /nonexistent", "No such file or directory"),
+            ("io-threads 129", "argument must be between 1 and 128 inclusive"),
+            ("supervised x", "argument(s) must be one of the following: upstart, systemd, auto, no"),
+        ] {
+            wrong(text, reason);
+        }
+    }
+
+    #[test]
+    fn lines_accumulate_merge_or_win() {
+        let point = |secs, changes| SavePoint { secs, changes };
+        assert_eq!(good("save 900 1\nSAVE \"300 10\"").save, [point(900, 1), point(300, 10)]);
+        assert_eq!(good("save 900 1\nsave ''\nsave 1 1").save, [point(1, 1)]);
+        assert_eq!(good("save").save, []);
+        assert_eq!(good("# nothing").save.len(), 3);
+        assert_eq!(good("slave-priority 1\nreplica-priority 2").replica_priority, 2);
+        let limits = good("client-output-buffer-limit slave 1 1 1\nclient-output-buffer-limit pubsub 2 2 2");
+        assert_eq!(limits.client_output_buffer_limit.map(|limit| limit.hard), [0, 1, 2]);
+        assert_eq!(good("bind \"a b\"").bind, ["a", "b"]);
+        assert_eq!(good("list-max-ziplist-entries 5"), Config::default());
+    }
+
+    #[test]
+    fn lines_that_are_no_directives() {
+        let config = good("rename-command GET \"\"\nuser bob on\nloadmodule x.so a");
+        assert_eq!(config.rename_command, [(b"GET".to_vec(), b"".to_vec())]);
+        assert_eq!(config.user, [[b"bob".to_vec(), b"on".to_vec()]]);
+        assert_eq!(config.loadmodule, [[b"x.so".to_vec(), b"a".to_vec()]]);
+    }
+
+    #[test]
+    fn includes() {
+        let dir = std::env::temp_dir().join(format!("redpoll-include-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        let at = |name: &str| dir.join(name).to_str().unwrap().to_string();
+        std::fs::write(at("1.conf"), "timeout 1\nport 1\n").unwrap();
+        std::fs::write(at("2.conf"), format!("dir {}\ninclude 1.conf\nport 2\n", at(""))).unwrap();
+        std::fs::write(at("bad.inc"), "\n\nbogus here\n").unwrap();
+        std::fs::write(at("self.inc"), format!("include {}\n", at("self.inc"))).unwrap();
+        let config = good(&format!("timeout 9\ninclude {}\ntcp-keepalive 5", at("[12].conf")));
+        assert_eq!((config.timeout, config.port, config.tcp_keepalive), (1, 2, 5));
+        let error = parse_lines(format!("include {}", at("bad.inc"))).unwrap_err();
+        assert!(matches!(&error, StartError::Line { line: 3, text, .. } if text == "bogus here"), "{error}");
+        let error = parse_lines(format!("include {}", at("self.inc"))).unwrap_err();
+        assert!(
+            matches!(&error, StartError::Line { reason, .. } if reason == "include files nest too deeply")
+        );
+        std::fs::remove_dir_all(&dir).unwrap();
+        let error = parse_lines("include nofile.conf").unwrap_err().to_string();
+        assert_eq!(error, "Fatal error, can't open config file 'nofile.conf': No such file or directory");
+        assert_eq!(good("include no*such.conf"), Config::default());
+    }
+
+    #[test]
+    fn the_example_is_the_default() {
+        let text = include_str!("../../redis.conf.example");
+        assert_eq!(good(text), Config::default());
+        let all = text.lines().filter(|line| line.starts_with("io-threads ")).count();
+        assert_eq!(all, 0, "io-threads' default depends on the machine");
+    }
+
+    proptest! {
+        #[test]
+        fn never_panics(lines in proptest::collection::vec(("[a-z-]{0,12}", proptest::collection::vec(any::<u8>(), 0..30)), 0..6)) {
+            let text: Vec<u8> = lines.into_iter().flat_map(|(name, rest)| [name.as_bytes(), b" ", &rest, b"\n"].concat()).collect();
+            let _ = parse_lines(&text);
+        }
+
+        #[test]
+        fn no_value_of_any_directive_panics(row in 0..crate::config::DIRECTIVES.len(), value in "\\PC{0,20}") {
+            let _ = parse_lines(format!("{} {value}", crate::config::DIRECTIVES[row].name));
+        }
+    }
+}

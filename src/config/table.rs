@@ -259,3 +259,45 @@ directives! {
     "repl-backlog-disk-size" => repl_backlog_disk_size: u64 = GB, Memory(0, SIZE_MAX), Run;
     "rdb-compatible-version" => rdb_compatible_version: u32 = 10, Int(9, 12), Run;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::syntax::split_args;
+
+    #[test]
+    fn names_are_unique_and_lower_case() {
+        let mut names: Vec<_> = DIRECTIVES.iter().flat_map(Directive::names).collect();
+        let all = names.len();
+        assert!(names.iter().all(|name| !name.bytes().any(|b| b.is_ascii_uppercase())));
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), all);
+    }
+
+    /// Every default passes its own check, reads back from what CONFIG GET shows, and from what CONFIG REWRITE writes.
+    #[test]
+    fn defaults_read_back() {
+        let default = Config::default();
+        for row in DIRECTIVES {
+            let shown = (row.show)(&default);
+            let many = (row.many)(&default);
+            let words =
+                if many { shown.split(|b| *b == b' ').map(<[u8]>::to_vec).collect() } else { vec![shown] };
+            let mut config = default.clone();
+            if row.name != "replicaof" {
+                (row.set)(&mut config, &words, At::Run)
+                    .unwrap_or_else(|error| panic!("{}: {error}", row.name));
+            }
+            assert!((row.same)(&config, &default), "{}", row.name);
+            for (index, (line, _)) in (row.lines)(&default, &default).iter().enumerate() {
+                let words = split_args(line).unwrap();
+                assert_eq!(words[0], row.name.as_bytes());
+                let at = At::Start { repeated: index > 0 };
+                (row.set)(&mut config, &words[1..], at)
+                    .unwrap_or_else(|error| panic!("{}: {error}", row.name));
+            }
+            assert!((row.same)(&config, &default), "{}", row.name);
+        }
+    }
+}
