@@ -20,6 +20,11 @@ impl Error {
         Error(Cow::Owned(format!("ERR {}", text.as_ref()).replace(['\r', '\n'], " ")))
     }
 
+    /// The whole text as bytes.
+    pub fn text(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+
     /// The first word of the text, as INFO errorstats counts it.
     pub fn code(&self) -> &str {
         self.0.split(' ').next().unwrap_or("ERR")
@@ -61,10 +66,14 @@ errors! {
     SAME_OBJECT = "ERR source and destination objects are the same";
     BUSY_KEY = "BUSYKEY Target key name already exists.";
     READ_ONLY = "READONLY You can't write against a read only replica.";
+    AUTH_WITHOUT_PASSWORD = "ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?";
     NO_AUTH = "NOAUTH Authentication required.";
     WRONG_PASS = "WRONGPASS invalid username-password pair or user is disabled.";
     LOADING = "LOADING Redis is loading the dataset in memory";
     MASTER_DOWN = "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.";
+    CANNOT_SAVE = "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands that may modify the data set are disabled, because this instance is configured to report errors during writes if RDB snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for details about the RDB error.";
+    ENDING = "ERR The server is shutting down";
+    SAVE_FAILED = "ERR";
     NO_REPLICAS = "NOREPLICAS Not enough good replicas to write.";
     EXEC_ABORT = "EXECABORT Transaction discarded because of previous errors.";
     OUT_OF_MEMORY = "OOM command not allowed when used memory > 'maxmemory'.";

@@ -93,6 +93,12 @@ impl<'k> Held<'k> {
             .chain(many.into_iter().flatten().map(|(_, guard)| &mut **guard))
     }
 
+    /// Exchanges the contents of all shards, which must all be held, for freshly loaded ones.
+    pub fn adopt(&mut self, shards: Vec<Shard>) {
+        assert!(self.is_all(), "a data set is exchanged as a whole");
+        self.shards().zip(shards).for_each(|(old, new)| old.adopt(new));
+    }
+
     /// Is every shard held?
     pub fn is_all(&self) -> bool {
         matches!(self, Held::Many(guards) if guards.len() == SHARDS)
