@@ -8,6 +8,7 @@ pub mod commands;
 pub mod config;
 pub mod error;
 pub mod executor;
+pub mod glob;
 pub mod keyspace;
 pub mod monitor;
 pub mod replication;
