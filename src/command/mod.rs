@@ -10,6 +10,8 @@ use crate::error::Error;
 use crate::executor::Call;
 
 pub mod docs;
+#[cfg(test)]
+mod facts;
 pub mod finders;
 mod index;
 pub mod introspect;
