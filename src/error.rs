@@ -1,33 +1,38 @@
 //! Error replies: the exact text that a client sees, each typed once.
 //!
 //! A client's mistake is a value, never a panic. The text carries its code (`ERR`, `WRONGTYPE` …) but not the leading
-//! `-`. Sources: observed on redis-server 7.0.15.
+//! `-`. It is bytes, not characters: what a client sent is repeated to it as it came. Sources: observed on redis-server
+//! 7.0.15.
 
 use std::borrow::Cow;
+use std::fmt;
 
 /// An error reply.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Error(pub Cow<'static, str>);
+#[derive(Clone, PartialEq, Eq)]
+pub struct Error(pub Cow<'static, [u8]>);
 
 impl Error {
     /// An error with a fixed text, code included.
     pub const fn new(text: &'static str) -> Error {
-        Error(Cow::Borrowed(text))
+        Error(Cow::Borrowed(text.as_bytes()))
     }
 
     /// An `ERR` with a text made at run time. Line ends become spaces, as in Redis.
-    pub fn err(text: impl AsRef<str>) -> Error {
-        Error(Cow::Owned(format!("ERR {}", text.as_ref()).replace(['\r', '\n'], " ")))
+    pub fn err(text: impl AsRef<[u8]>) -> Error {
+        let mut text = [b"ERR ", text.as_ref()].concat();
+        text.iter_mut().filter(|byte| matches!(byte, b'\r' | b'\n')).for_each(|byte| *byte = b' ');
+        Error(Cow::Owned(text))
     }
 
-    /// The whole text as bytes.
-    pub fn text(&self) -> &[u8] {
-        self.0.as_bytes()
+    /// The text as characters, for people.
+    pub fn text(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(&self.0)
     }
 
     /// The first word of the text, as INFO errorstats counts it.
     pub fn code(&self) -> &str {
-        self.0.split(' ').next().unwrap_or("ERR")
+        let word = self.0.split(|byte| *byte == b' ').next().unwrap_or_default();
+        std::str::from_utf8(word).unwrap_or("ERR")
     }
 
     /// `ERR wrong number of arguments for 'name' command`.
@@ -38,6 +43,12 @@ impl Error {
     /// `ERR invalid expire time in 'name' command`.
     pub fn invalid_expire(name: &str) -> Error {
         Error::err(format!("invalid expire time in '{name}' command"))
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Error({:?})", self.text())
     }
 }
 

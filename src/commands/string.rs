@@ -1,6 +1,6 @@
 //! String commands.
 
-use crate::command::{Acl, Flags, Group, KeyFlags, KeySpec, Row};
+use crate::command::{Acl, Flags, Group, KeyFlags, KeySpec, Row, finders};
 use crate::error::Error;
 use crate::executor::Call;
 use crate::keyspace::Ttl;
@@ -28,7 +28,8 @@ const SET: Row = Row::new("set", -3, Group::String, "1.0.0", set)
         1,
         KeyFlags::RW.union(KeyFlags::ACCESS).union(KeyFlags::UPDATE).union(KeyFlags::VARIABLE_FLAGS),
     )
-    .notes("RW and ACCESS due to the optional `GET` argument")]);
+    .notes("RW and ACCESS due to the optional `GET` argument")])
+    .key_finder(finders::set);
 
 fn set(call: &mut Call<'_, '_>) -> Result<(), Error> {
     call.view.set(call.args.at(1), call.args.value(2), Ttl::Clear);

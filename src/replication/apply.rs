@@ -99,7 +99,7 @@ fn run(
                 format!(
                     "The stream holds a command that this server does not know ({}): its data would drift apart from the master's",
                     String::from_utf8_lossy(args[0].bytes()).escape_default(),
-                ) + &format!(" [{}]", String::from_utf8_lossy(error.text())),
+                ) + &format!(" [{}]", error.text()),
             ));
         }
         execute(client, server, args, out, PATIENCE)
