@@ -18,3 +18,4 @@ pub mod replication;
 pub mod resp;
 pub mod server;
 pub mod stats;
+pub mod types;

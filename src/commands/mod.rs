@@ -1,5 +1,6 @@
 //! The commands, a file per family: each command's row and function stand together.
 
+pub mod bitmap;
 pub mod connection;
 pub mod string;
 #[cfg(test)]
@@ -8,4 +9,4 @@ pub mod testing;
 use crate::command::Row;
 
 /// Every family's rows.
-pub const FAMILIES: &[&[Row]] = &[connection::ROWS, string::ROWS];
+pub const FAMILIES: &[&[Row]] = &[bitmap::ROWS, connection::ROWS, string::ROWS];

@@ -322,7 +322,9 @@ impl Shard {
                 Entry::new(hash, entry.key(), raw(itoa::Buffer::new().format(n).as_bytes()), expiry, access);
             entry.set_mark(epoch);
         }
-        let ValueRef::Inline { bytes, .. } = entry.value() else { unreachable!("the others were handled above") };
+        let ValueRef::Inline { bytes, .. } = entry.value() else {
+            unreachable!("the others were handled above")
+        };
         if len >= BLOB_MIN_BYTES {
             let mut grown = Vec::with_capacity(len);
             grown.extend_from_slice(bytes);
