@@ -68,9 +68,19 @@ errors! {
     OFFSET_OUT_OF_RANGE = "ERR offset is out of range";
     STRING_TOO_LONG = "ERR string exceeds maximum allowed size (proto-max-bulk-len)";
     OVERFLOW = "ERR increment or decrement would overflow";
+    DECREMENT_OVERFLOW = "ERR decrement would overflow";
     NAN_OR_INFINITY = "ERR increment would produce NaN or Infinity";
     BIT_OFFSET = "ERR bit offset is not an integer or out of range";
     BIT_VALUE = "ERR bit is not an integer or out of range";
+    BITPOS_BIT = "ERR The bit argument must be 1 or 0.";
+    BITOP_NOT = "ERR BITOP NOT must be called with a single source key.";
+    BITFIELD_TYPE =
+        "ERR Invalid bitfield type. Use something like i16 u8. Note that u64 is not supported but i64 is.";
+    BITFIELD_OVERFLOW = "ERR Invalid OVERFLOW type specified";
+    BITFIELD_READ_ONLY = "ERR BITFIELD_RO only supports the GET subcommand";
+    LCS_IDX_AND_LEN = "ERR If you want both the length and indexes, please just use IDX.";
+    LCS_TOO_LONG = "ERR String too long for LCS";
+    LCS_TOO_LARGE = "ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len";
     INDEX_OUT_OF_RANGE = "ERR index out of range";
     INVALID_DB = "ERR invalid DB index";
     DB_OUT_OF_RANGE = "ERR DB index is out of range";
