@@ -30,6 +30,14 @@ impl Error {
         Error::err(format!("wrong number of arguments for '{name}' command"))
     }
 
+    /// `ERR unknown subcommand or wrong number of arguments for 'sub'. Try CONTAINER HELP.`
+    pub fn subcommand_syntax(container: &str, sub: &[u8]) -> Error {
+        let sub = String::from_utf8_lossy(&sub[..sub.len().min(128)]);
+        Error::err(format!(
+            "unknown subcommand or wrong number of arguments for '{sub}'. Try {container} HELP."
+        ))
+    }
+
     /// `ERR invalid expire time in 'name' command`.
     pub fn invalid_expire(name: &str) -> Error {
         Error::err(format!("invalid expire time in '{name}' command"))
@@ -61,8 +69,21 @@ errors! {
     SAME_OBJECT = "ERR source and destination objects are the same";
     BUSY_KEY = "BUSYKEY Target key name already exists.";
     READ_ONLY = "READONLY You can't write against a read only replica.";
+    INT_OUT_OF_RANGE = "ERR value is out of range, value must between -2147483648 and 2147483647";
     NO_AUTH = "NOAUTH Authentication required.";
     WRONG_PASS = "WRONGPASS invalid username-password pair or user is disabled.";
+    AUTH_WITHOUT_PASSWORD = "ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?";
+    HELLO_NO_AUTH = "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time";
+    NO_PROTO = "NOPROTO unsupported protocol version";
+    PROTO_NOT_INTEGER = "ERR Protocol version is not an integer or out of range";
+    RESET_NOT_NORMAL = "ERR can only reset normal client connections";
+    /// A client in MONITOR counts as a replica.
+    MONITOR_KEYSPACE = "ERR Replica can't interact with the keyspace";
+    MONITOR_IN_MULTI = "ERR MONITOR isn't allowed for DENY BLOCKING client";
+    CLIENT_NAME = "ERR Client names cannot contain spaces, newlines or special characters.";
+    CLIENT_ID = "ERR Invalid client ID";
+    CLIENT_ID_NOT_POSITIVE = "ERR client-id should be greater than 0";
+    NO_SUCH_CLIENT = "ERR No such client";
     LOADING = "LOADING Redis is loading the dataset in memory";
     MASTER_DOWN = "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.";
     NO_REPLICAS = "NOREPLICAS Not enough good replicas to write.";

@@ -1,6 +1,7 @@
 //! Redpoll: a drop-in replacement for `redis-server` with PSYNC replication at its heart.
 #![deny(unsafe_code)]
 
+pub mod auth;
 pub mod client;
 pub mod clock;
 pub mod command;
@@ -13,6 +14,7 @@ pub mod keyspace;
 pub mod logging;
 pub mod monitor;
 pub mod net;
+pub mod pubsub;
 pub mod rdb;
 pub mod replication;
 pub mod resp;

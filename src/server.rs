@@ -1,5 +1,6 @@
 //! The server: what all connections share.
 
+use crate::auth::Auth;
 use crate::client::Registry;
 use crate::clock::Clock;
 use crate::command::{Flags, Row};
@@ -7,6 +8,7 @@ use crate::config::Config;
 use crate::error::{self, Error};
 use crate::keyspace::{AccessPolicy, Hasher, Keyspace, Reaper};
 use crate::monitor::Monitors;
+use crate::pubsub::PubSub;
 use crate::replication::log::Log;
 use crate::stats::Stats;
 use arc_swap::ArcSwap;
@@ -21,6 +23,8 @@ pub struct Server {
     pub log: Log,
     pub clients: Registry,
     pub monitors: Monitors,
+    pub pubsub: PubSub,
+    pub auth: Auth,
     pub stats: Stats,
     replica: AtomicBool,
     seed: AtomicU64,
@@ -36,6 +40,8 @@ impl Server {
             log: Log::new(1 << 20),
             clients: Registry::default(),
             monitors: Monitors::default(),
+            pubsub: PubSub::default(),
+            auth: Auth::new(&config.requirepass),
             stats: Stats::default(),
             replica: AtomicBool::new(false),
             seed: AtomicU64::new(rand::random()),

@@ -185,6 +185,6 @@ impl<'o> Reply<'o> {
         ));
         lines.iter().for_each(|line| self.simple(line));
         self.simple("HELP");
-        self.simple("    Print this help.");
+        self.simple("    Prints this help.");
     }
 }
