@@ -1,3 +1,33 @@
-/// Placeholder
-#[derive(Default, Clone, Debug)]
-pub struct Config {}
+//! The configuration: redis.conf, the command line, TOML, CONFIG GET, SET and REWRITE.
+//!
+//! Everything follows from one table of directives (`table`), of which each row is one place. Around it:
+//! `syntax` cuts lines into words, `kinds` and `lists` read and print values, `file` reads redis.conf and `toml_file` TOML,
+//! `args` turns a command line into lines, `access` is CONFIG GET and SET, `rewrite` CONFIG REWRITE, `not_built` says which promises
+//! of a configuration this server does not keep yet, `usage` answers `--help` and `--version`.
+//!
+//! Invariant: this module changes nothing but values. It reads files and asks whether a directory exists; listening, changing
+//! directory, opening the log are its caller's, so that a CONFIG SET is all or nothing: a new `Config` or an error.
+
+mod access;
+mod args;
+mod directive;
+pub mod enums;
+mod file;
+mod kinds;
+mod lists;
+mod not_built;
+mod rewrite;
+pub mod syntax;
+mod table;
+mod toml_file;
+mod usage;
+
+pub use access::SetError;
+pub use args::{Loaded, load};
+pub use directive::{Change, Directive};
+pub use file::{StartError, parse_lines};
+pub use kinds::Share;
+pub use lists::{ClientClass, Limit, SavePoint};
+pub use not_built::NotBuilt;
+pub use table::{Config, DIRECTIVES};
+pub use usage::{COMPATIBLE_VERSION, answer};

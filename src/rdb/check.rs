@@ -41,7 +41,11 @@ pub fn check<R: Read>(
     let Ok(mut input) = input else { return Ok(report) };
     match read_all(&mut input, now_ms, out, &mut report)? {
         Ok(()) => report.ok = true,
-        Err(error) => write_error(out, &error, report.keys == 0)?,
+        Err(error) => {
+            write_error(out, &error, report.keys == 0)?;
+            // A key counts as read even if its value could not be.
+            report.keys += u64::from(error.key.is_some());
+        }
     }
     writeln!(out, "[info] {} keys read", report.keys)?;
     writeln!(out, "[info] {} expires", report.expires)?;
@@ -114,12 +118,10 @@ fn write_error(out: &mut impl Write, error: &Error, before_keys: bool) -> io::Re
     writeln!(out, "--- RDB ERROR DETECTED ---")?;
     writeln!(out, "[offset {}] {text}", error.offset)?;
     writeln!(out, "[additional info] While doing: {}", error.doing)?;
-    let mut value_type = before_keys.then_some(0);
-    if let Some((key, byte)) = &error.record {
+    if let Some(key) = &error.key {
         writeln!(out, "[additional info] Reading key '{}'", String::from_utf8_lossy(key))?;
-        value_type = Some(*byte);
     }
-    if let Some(byte) = value_type {
+    if let Some(byte) = error.value_type.or(before_keys.then_some(0)) {
         writeln!(out, "[additional info] Reading type {byte} ({})", type_word(byte))?;
     }
     Ok(())

@@ -16,7 +16,7 @@
 
 use super::crc64::{Crc64, PIECE_BYTES};
 use super::error::{Doing, Error, Fault};
-use super::lzf;
+use super::string::{StepValue, Text, bytes_at, string_body, text};
 use super::wire::{Cursor, Eviction, Halt, Head, TYPE_STRING, opcode, type_name};
 use super::{MAX_REDIS_VERSION, VALKEY_VERSION};
 
@@ -24,6 +24,8 @@ use super::{MAX_REDIS_VERSION, VALKEY_VERSION};
 pub const OWNED_FROM_BYTES: usize = 16 * 1024;
 /// What is reserved at most for a large value before its bytes arrive.
 const RESERVE_MAX_BYTES: usize = 1 << 20;
+/// A carry that grew past this is given back after use.
+const CARRY_KEEP_BYTES: usize = 1 << 20;
 /// The magic and the version digits.
 const HEADER_BYTES: usize = 9;
 /// Files before this version have no checksum.
@@ -132,32 +134,6 @@ enum State {
     Done,
     /// `failed` says why.
     Failed,
-}
-
-/// Where a text lies, so that it can be borrowed once no more parsing is done.
-#[derive(Clone, Copy)]
-enum Text {
-    /// In the bytes that were parsed.
-    Source { start: usize, len: usize },
-    /// In the scratch that belongs to its role (key or value).
-    Scratch,
-}
-
-enum StepValue {
-    Int(i64),
-    Text(Text),
-    Owned(Vec<u8>),
-}
-
-impl StepValue {
-    #[inline]
-    fn borrowed<'a>(self, src: &'a [u8], scratch: &'a [u8]) -> Value<'a> {
-        match self {
-            StepValue::Int(n) => Value::Int(n),
-            StepValue::Text(place) => Value::Str(at(place, src, scratch)),
-            StepValue::Owned(bytes) => Value::Owned(bytes),
-        }
-    }
 }
 
 /// What one parse came to.
@@ -380,6 +356,13 @@ impl Decoder {
         take
     }
 
+    fn clear_carry(&mut self) {
+        self.carry.clear();
+        if self.carry.capacity() > CARRY_KEEP_BYTES {
+            self.carry = Vec::new();
+        }
+    }
+
     /// One part of a module's data: it is passed over.
     fn module_part(&mut self, cursor: &mut Cursor<'_>) -> Result<Step, Halt> {
         match cursor.length()? {
@@ -412,14 +395,14 @@ impl Decoder {
     /// Remembers and returns the error that `fault` is, found at `src[read]` in the step that began at `src[at]`.
     #[cold]
     fn fail(&mut self, fault: Fault, src: &[u8], at: usize, read: usize) -> Error {
-        let mut key = Vec::new();
-        let (doing, value_type) = self.doing(src, at, &mut key);
-        let error = Error {
+        let mut error = Error {
             fault,
             offset: self.offset + (read - at) as u64,
-            doing,
-            record: value_type.map(|value_type| (key, value_type)),
+            doing: Doing::Start,
+            value_type: None,
+            key: None,
         };
+        error.doing = self.blame(src, at, &mut error);
         self.failed = Some(Box::new(error.clone()));
         self.state = State::Failed;
         error
@@ -430,39 +413,37 @@ impl Decoder {
         self.failed.as_deref().cloned().expect("a failed decoder knows its error")
     }
 
-    /// What the step that begins at `src[at]` was busy with when it came to `src`'s end or to a fault; and, for a
-    /// record whose key was read, its key and type.
-    fn doing(&self, src: &[u8], at: usize, key: &mut Vec<u8>) -> (Doing, Option<u8>) {
+    /// What the step that begins at `src[at]` was busy with when it came to `src`'s end or to a fault; of a record it
+    /// notes the type and, if that can be read, the key.
+    fn blame(&self, src: &[u8], at: usize, error: &mut Error) -> Doing {
         match self.state {
-            State::Header => return (Doing::Start, None),
-            State::Module => return (Doing::ReadModuleAux, None),
-            State::Checksum | State::Done | State::Failed => return (Doing::CheckSum, None),
+            State::Header => return Doing::Start,
+            State::Module => return Doing::ReadModuleAux,
+            State::Checksum | State::Done | State::Failed => return Doing::CheckSum,
             State::Filling { .. } => {
-                key.clone_from(&self.key_text);
-                return (Doing::ReadObjectValue, Some(TYPE_STRING));
+                error.value_type = Some(TYPE_STRING);
+                error.key = Some(self.key_text.clone());
+                return Doing::ReadObjectValue;
             }
             State::Items => {}
         }
         let mut cursor = Cursor::new(src, at);
-        let Ok(code) = cursor.byte() else { return (Doing::ReadType, None) };
-        let doing = match code {
+        let Ok(code) = cursor.byte() else { return Doing::ReadType };
+        match code {
             opcode::EXPIRE_MS | opcode::EXPIRE_SECONDS => Doing::ReadExpire,
             opcode::SELECT_DB | opcode::RESIZE_DB => Doing::ReadLen,
             opcode::AUX => Doing::ReadAux,
             opcode::MODULE_AUX => Doing::ReadModuleAux,
             opcode::FUNCTION | opcode::FUNCTION_PRE_GA => Doing::ReadFunctions,
             _ if type_name(code, self.valkey).is_none() => Doing::ReadType,
-            _ => match text(src, &mut cursor, key) {
-                Ok(place) => {
-                    if let Text::Source { start, len } = place {
-                        key.extend_from_slice(&src[start..start + len]);
-                    }
-                    return (Doing::ReadObjectValue, Some(code));
-                }
-                Err(_) => Doing::ReadKey,
-            },
-        };
-        (doing, None)
+            value_type => {
+                error.value_type = Some(value_type);
+                let mut scratch = Vec::new();
+                let Ok(place) = text(src, &mut cursor, &mut scratch) else { return Doing::ReadKey };
+                error.key = Some(bytes_at(place, src, &scratch).to_vec());
+                Doing::ReadObjectValue
+            }
+        }
     }
 }
 
@@ -503,7 +484,7 @@ impl Feed<'_, '_> {
     fn step(&mut self) -> Result<Option<Step>, Error> {
         loop {
             if self.from_carry {
-                self.decoder.carry.clear();
+                self.decoder.clear_carry();
                 self.from_carry = false;
             }
             if self.pos - self.summed >= PIECE_BYTES {
@@ -607,8 +588,8 @@ impl Feed<'_, '_> {
     fn deliver(&mut self, step: Step) -> Item<'_> {
         let decoder = &mut *self.decoder;
         let src = if self.from_carry { &decoder.carry[..] } else { self.chunk };
-        let key_at = |place| at(place, src, &decoder.key_text);
-        let value_at = |place| at(place, src, &decoder.value_text);
+        let key_at = |place| bytes_at(place, src, &decoder.key_text);
+        let value_at = |place| bytes_at(place, src, &decoder.value_text);
         match step {
             Step::Record { key, value } => Item::Record {
                 expire_ms: decoder.expire_ms.take(),
@@ -637,97 +618,9 @@ impl Feed<'_, '_> {
 impl Drop for Feed<'_, '_> {
     fn drop(&mut self) {
         if self.from_carry {
-            self.decoder.carry.clear();
+            self.decoder.clear_carry();
         }
         self.sum();
-    }
-}
-
-/// Reads a type byte and a value that `src` begins with, as DUMP has them; `take` gets the value.
-pub(crate) fn bare_value<T>(src: &[u8], valkey: bool, take: impl FnOnce(Value<'_>) -> T) -> Result<T, Fault> {
-    let mut cursor = Cursor::new(src, 0);
-    let mut scratch = Vec::new();
-    let mut read = || match cursor.byte()? {
-        TYPE_STRING => {
-            let head = cursor.head()?;
-            string_body(head, src, &mut cursor, &mut scratch)
-        }
-        value_type if type_name(value_type, valkey).is_some() => {
-            Err(Fault::UnsupportedType { value_type, valkey }.into())
-        }
-        unknown => Err(Fault::UnknownType(unknown).into()),
-    };
-    match read() {
-        Ok(value) => Ok(take(value.borrowed(src, &scratch))),
-        Err(Halt::Need(_)) => Err(Fault::UnexpectedEof),
-        Err(Halt::Fault(fault)) => Err(fault),
-    }
-}
-
-/// Reads a text: where it lies in `src`, or, when it has to be made, `scratch` has it.
-#[inline]
-fn text(src: &[u8], cursor: &mut Cursor<'_>, scratch: &mut Vec<u8>) -> Result<Text, Halt> {
-    match cursor.head()? {
-        Head::Plain { len } => Ok(Text::Source { start: cursor.span(len)?, len }),
-        Head::Int(n) => {
-            scratch.clear();
-            scratch.extend_from_slice(itoa::Buffer::new().format(n).as_bytes());
-            Ok(Text::Scratch)
-        }
-        Head::Lzf { packed, len } => {
-            unpack(src, cursor, packed, len, scratch)?;
-            Ok(Text::Scratch)
-        }
-    }
-}
-
-/// Reads a string value after its head.
-#[inline]
-fn string_body(
-    head: Head,
-    src: &[u8],
-    cursor: &mut Cursor<'_>,
-    scratch: &mut Vec<u8>,
-) -> Result<StepValue, Halt> {
-    Ok(match head {
-        Head::Int(n) => StepValue::Int(n),
-        Head::Plain { len } => {
-            let start = cursor.span(len)?;
-            if len < OWNED_FROM_BYTES {
-                StepValue::Text(Text::Source { start, len })
-            } else {
-                StepValue::Owned(src[start..start + len].to_vec())
-            }
-        }
-        Head::Lzf { packed, len } if len < OWNED_FROM_BYTES => {
-            unpack(src, cursor, packed, len, scratch)?;
-            StepValue::Text(Text::Scratch)
-        }
-        Head::Lzf { packed, len } => {
-            let mut out = Vec::new();
-            unpack(src, cursor, packed, len, &mut out)?;
-            StepValue::Owned(out)
-        }
-    })
-}
-
-/// Expands the compressed string that lies at the cursor.
-fn unpack(
-    src: &[u8],
-    cursor: &mut Cursor<'_>,
-    packed: usize,
-    len: usize,
-    out: &mut Vec<u8>,
-) -> Result<(), Halt> {
-    let start = cursor.span(packed)?;
-    if lzf::decompress(&src[start..start + packed], len, out) { Ok(()) } else { Err(Fault::BadLzf.into()) }
-}
-
-#[inline]
-fn at<'a>(place: Text, src: &'a [u8], scratch: &'a [u8]) -> &'a [u8] {
-    match place {
-        Text::Source { start, len } => &src[start..start + len],
-        Text::Scratch => scratch,
     }
 }
 

@@ -133,16 +133,18 @@ pub struct Error {
     pub offset: u64,
     /// What was being read.
     pub doing: Doing,
-    /// The record that was being read: its key, as far as it was known, and its type byte.
-    pub record: Option<(Vec<u8>, u8)>,
+    /// The type byte of the record that was being read.
+    pub value_type: Option<u8>,
+    /// Its key, if that could be read.
+    pub key: Option<Vec<u8>>,
 }
 
 impl fmt::Display for Error {
     /// The fault, with the key's name where there is one; the offset is left to whoever prints it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.fault.fmt(f)?;
-        match &self.record {
-            Some((key, _)) => write!(f, " (key '{}')", key.escape_ascii()),
+        match &self.key {
+            Some(key) => write!(f, " (key '{}')", key.escape_ascii()),
             None => Ok(()),
         }
     }
