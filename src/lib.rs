@@ -12,7 +12,6 @@ pub mod glob;
 pub mod keyspace;
 pub mod logging;
 pub mod monitor;
-pub mod net;
 pub mod rdb;
 pub mod replication;
 pub mod resp;
