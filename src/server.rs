@@ -22,6 +22,8 @@ pub struct Server {
     pub clients: Registry,
     pub monitors: Monitors,
     pub stats: Stats,
+    /// Are due keys deleted before anybody asks for them (DEBUG SET-ACTIVE-EXPIRE)?
+    pub active_expire: AtomicBool,
     replica: AtomicBool,
     seed: AtomicU64,
 }
@@ -37,6 +39,7 @@ impl Server {
             clients: Registry::default(),
             monitors: Monitors::default(),
             stats: Stats::default(),
+            active_expire: AtomicBool::new(true),
             replica: AtomicBool::new(false),
             seed: AtomicU64::new(rand::random()),
             config: ArcSwap::from_pointee(config),
