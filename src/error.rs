@@ -38,6 +38,12 @@ impl Error {
         ))
     }
 
+    /// `EXECABORT Transaction discarded because of: …`: EXEC itself was refused.
+    pub fn exec_aborted(reason: &Error) -> Error {
+        let reason = reason.0.strip_prefix("ERR ").unwrap_or(&reason.0);
+        Error(Cow::Owned(format!("EXECABORT Transaction discarded because of: {reason}")))
+    }
+
     /// `ERR invalid expire time in 'name' command`.
     pub fn invalid_expire(name: &str) -> Error {
         Error::err(format!("invalid expire time in '{name}' command"))
@@ -64,6 +70,20 @@ errors! {
     BIT_OFFSET = "ERR bit offset is not an integer or out of range";
     BIT_VALUE = "ERR bit is not an integer or out of range";
     INDEX_OUT_OF_RANGE = "ERR index out of range";
+    INVALID_CURSOR = "ERR invalid cursor";
+    INVALID_FIRST_DB = "ERR invalid first DB index";
+    INVALID_SECOND_DB = "ERR invalid second DB index";
+    EXPIRE_NX_AND_OTHERS = "ERR NX and XX, GT or LT options at the same time are not compatible";
+    EXPIRE_GT_AND_LT = "ERR GT and LT options at the same time are not compatible";
+    NO_FREQUENCY = "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when switching between policies at runtime LRU and LFU data will take some time to adjust.";
+    NO_IDLE_TIME = "ERR An LFU maxmemory policy is selected, idle time not tracked. Please note that when switching between policies at runtime LRU and LFU data will take some time to adjust.";
+    RESTORE_TTL = "ERR Invalid TTL value, must be >= 0";
+    RESTORE_IDLE_TIME = "ERR Invalid IDLETIME value, must be >= 0";
+    RESTORE_FREQUENCY = "ERR Invalid FREQ value, must be >= 0 and <= 255";
+    NOT_POSITIVE = "ERR value is out of range, must be positive";
+    RESP2_UNSUPPORTED = "ERR RESP2 is not supported by this command";
+    PROTOCOL_TYPE = "ERR Wrong protocol type name. Please use one of the following: string|integer|double|bignum|null|array|set|map|attrib|push|verbatim|true|false";
+    DEBUG_NOT_ALLOWED = "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can run it from a local connection, otherwise you need to set this option in the configuration file, and then restart the server.";
     INVALID_DB = "ERR invalid DB index";
     DB_OUT_OF_RANGE = "ERR DB index is out of range";
     SAME_OBJECT = "ERR source and destination objects are the same";
@@ -87,6 +107,10 @@ errors! {
     LOADING = "LOADING Redis is loading the dataset in memory";
     MASTER_DOWN = "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.";
     NO_REPLICAS = "NOREPLICAS Not enough good replicas to write.";
+    EXEC_WITHOUT_MULTI = "ERR EXEC without MULTI";
+    DISCARD_WITHOUT_MULTI = "ERR DISCARD without MULTI";
+    NESTED_MULTI = "ERR MULTI calls can not be nested";
+    WATCH_INSIDE_MULTI = "ERR WATCH inside MULTI is not allowed";
     EXEC_ABORT = "EXECABORT Transaction discarded because of previous errors.";
     OUT_OF_MEMORY = "OOM command not allowed when used memory > 'maxmemory'.";
 }

@@ -11,6 +11,7 @@
 
 use crate::client::{Client, ClientFlags, Kind, OwnedArg, Queued, ReplyMode};
 use crate::command::{Command, Flags, Lookup, Row, table};
+use crate::commands::transaction;
 use crate::error::{self, Error};
 use crate::keyspace::view::{Moment, ShardSet, Viewer};
 use crate::keyspace::{BLOB_MIN_BYTES, Held, Keyspace, NewValue, SHARDS, View, shard_of};
@@ -303,10 +304,18 @@ fn moment(client: &Client, server: &Server) -> Moment {
 
 /// An error before the command ran: counted as rejected, and the end of a transaction.
 fn reject(client: &mut Client, server: &Server, command: Option<&Command>, error: &Error, out: &mut Out) {
-    if let Some(transaction) = &mut client.transaction {
-        transaction.aborted = true;
-    }
+    let ends_transaction = command.is_some_and(|command| command.row.flags.contains(Flags::QUEUED_SHARDS));
     server.stats.rejected(command, error);
+    match &mut client.transaction {
+        Some(_) if ends_transaction => {
+            client.end_transaction();
+            transaction::forget_watches(client, &server.keyspace);
+            Reply::new(out, client.proto).error(&Error::exec_aborted(error));
+            return;
+        }
+        Some(transaction) => transaction.aborted = true,
+        None => {}
+    }
     Reply::new(out, client.proto).error(error);
 }
 
@@ -333,7 +342,9 @@ fn gate(client: &Client, server: &Server, command: &Command, argc: usize) -> Res
     if !client.authenticated && server.auth.is_required() && !row.flags.contains(Flags::NO_AUTH) {
         return Err(error::NO_AUTH);
     }
-    if row.flags.contains(Flags::NO_MULTI) && client.transaction.is_some() {
+    // What runs at once inside MULTI says itself what is wrong with that.
+    let refused = row.flags.contains(Flags::NO_MULTI) && !row.flags.contains(Flags::NOT_QUEUED);
+    if refused && client.transaction.is_some() {
         return Err(Error::err("Command not allowed inside a transaction"));
     }
     if client.proto == Proto::Resp2 && client.subscriptions() > 0 && !row.flags.contains(Flags::SUBSCRIBED) {
@@ -405,12 +416,6 @@ fn collect_shards(server: &Server, row: &Row, args: &[Arg<'_>], into: &mut Shard
     }
     let keys = key_positions(row, args)?;
     into.extend(keys.iter().map(|at| shard_of(server.keyspace.hash(args[*at].bytes()))));
-    if row.flags.contains(Flags::CURSOR_SHARD)
-        && let Some(cursor) =
-            args.get(1).and_then(|arg| std::str::from_utf8(arg.bytes()).ok()?.parse::<u64>().ok())
-    {
-        into.push(shard_of(cursor));
-    }
     Ok(true)
 }
 

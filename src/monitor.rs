@@ -140,6 +140,16 @@ mod tests {
     }
 
     #[test]
+    fn a_transaction_is_shown_in_the_order_in_which_it_ran() {
+        check(&[
+            ("multi", r#"[0 127.0.0.1:1] "multi""#),
+            ("select 6", ""),
+            ("exec", "[6 127.0.0.1:1] \"select\" \"6\" +1700000000.000000 [6 127.0.0.1:1] \"exec\""),
+            ("exec", r#"[6 127.0.0.1:1] "exec""#),
+        ]);
+    }
+
+    #[test]
     fn passwords_are_not_shown() {
         check(&[
             ("auth x", r#"[0 127.0.0.1:1] "auth" "(redacted)""#),

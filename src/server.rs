@@ -26,6 +26,8 @@ pub struct Server {
     pub pubsub: PubSub,
     pub auth: Auth,
     pub stats: Stats,
+    /// Are due keys deleted before anybody asks for them (DEBUG SET-ACTIVE-EXPIRE)?
+    pub active_expire: AtomicBool,
     replica: AtomicBool,
     seed: AtomicU64,
 }
@@ -43,6 +45,7 @@ impl Server {
             pubsub: PubSub::default(),
             auth: Auth::new(&config.requirepass),
             stats: Stats::default(),
+            active_expire: AtomicBool::new(true),
             replica: AtomicBool::new(false),
             seed: AtomicU64::new(rand::random()),
             config: ArcSwap::from_pointee(config),

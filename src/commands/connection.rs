@@ -3,12 +3,11 @@
 use crate::client::{Client, ClientFlags, Kind, ReplyMode};
 use crate::command::{Acl, Flags, Group, Row};
 use crate::commands::client::check_name;
+use crate::commands::transaction;
 use crate::config::COMPATIBLE_VERSION;
 use crate::error::{self, Error};
 use crate::executor::Call;
-use crate::keyspace::shard_of;
 use crate::resp::Proto;
-use std::sync::atomic::Ordering::Relaxed;
 
 /// The family's rows.
 pub const ROWS: &[Row] = &[PING, ECHO, SELECT, QUIT, RESET, AUTH, HELLO, TIME, MONITOR];
@@ -83,7 +82,7 @@ fn reset(call: &mut Call<'_, '_>) -> Result<(), Error> {
         return Err(error::RESET_NOT_NORMAL);
     }
     call.client.end_transaction();
-    unwatch(call);
+    transaction::unwatch_all(call);
     call.server.pubsub.forget(call.client);
     call.server.monitors.remove(call.client.id());
     call.client.forget_settings();
@@ -94,17 +93,6 @@ fn reset(call: &mut Call<'_, '_>) -> Result<(), Error> {
     call.client.shared.collect_mail(call.reply.out());
     call.reply.simple("RESET");
     Ok(())
-}
-
-/// Ends the client's WATCHes; their shards are held.
-fn unwatch(call: &mut Call<'_, '_>) {
-    for watched in std::mem::take(&mut call.client.watched) {
-        let shard = shard_of(call.server.keyspace.hash(&watched.key));
-        let watches = &mut call.view.held().shard(shard).watches;
-        watches.remove(watched.db, &watched.key, &call.client.watch_flag);
-    }
-    call.client.watch_flag.store(false, Relaxed);
-    call.client.shared.watched.store(0, Relaxed);
 }
 
 const AUTH: Row =
@@ -258,7 +246,7 @@ impl Client {
 
 #[cfg(test)]
 mod tests {
-    use crate::client::{ClientFlags, Transaction, Watched};
+    use crate::client::ClientFlags;
     use crate::commands::testing::{Bench, NOW_MS};
     use crate::resp::Proto;
     use std::sync::atomic::Ordering::Relaxed;
@@ -363,7 +351,7 @@ mod tests {
     #[test]
     fn quit_closes() {
         let mut bench = Bench::new();
-        bench.client.transaction = Some(Transaction::default());
+        bench.check("multi", "+OK");
         bench.check("quit now", "+OK");
         assert!(bench.client.shared.has(ClientFlags::CLOSE_AFTER_REPLY));
     }
@@ -374,9 +362,11 @@ mod tests {
         let lines = ["subscribe a", "psubscribe b*", "select 3", "client setname joe", "client no-touch on"];
         lines.into_iter().for_each(|line| drop(bench.run(line)));
         bench.run("client setinfo lib-name jedis");
-        bench.run("monitor");
-        watch(&mut bench, b"k");
-        bench.client.transaction = Some(Transaction::default());
+        bench.check("watch k", "+OK");
+        bench.check("multi", "+OK");
+        bench.check("get k", "+QUEUED");
+        bench.client.shared.set_flag(ClientFlags::MONITOR, true);
+        bench.server.monitors.add(bench.client.shared.clone());
         bench.check("get k", "-ERR Replica can't interact with the keyspace");
         bench.run("client reply off");
         Bench::mail(&bench.client);
@@ -392,12 +382,5 @@ mod tests {
 
         bench.run("set k v");
         assert!(!bench.client.watch_flag.load(Relaxed), "the WATCH is gone");
-    }
-
-    fn watch(bench: &mut Bench, key: &[u8]) {
-        let hash = bench.server.keyspace.hash(key);
-        let mut shard = bench.server.keyspace.slot(crate::keyspace::shard_of(hash)).lock();
-        shard.watches.add(0, key, &bench.client.watch_flag);
-        bench.client.watched.push(Watched { db: 0, key: key.into(), was_expired: false });
     }
 }

@@ -2,17 +2,33 @@
 
 pub mod client;
 pub mod connection;
+pub mod debug;
+pub mod generic;
 pub mod pubsub;
 pub mod string;
 #[cfg(test)]
 pub mod testing;
+pub mod transaction;
 
 use crate::command::Row;
 use crate::error::Error;
 use crate::executor::Call;
 
 /// Every family's rows.
-pub const FAMILIES: &[&[Row]] = &[connection::ROWS, client::ROWS, pubsub::ROWS, string::ROWS];
+pub const FAMILIES: &[&[Row]] = &[
+    client::ROWS,
+    connection::ROWS,
+    debug::ROWS,
+    generic::keys::ROWS,
+    generic::expire::ROWS,
+    generic::scan::ROWS,
+    generic::database::ROWS,
+    generic::object::ROWS,
+    generic::dump::ROWS,
+    pubsub::ROWS,
+    string::ROWS,
+    transaction::ROWS,
+];
 
 /// The handler of a container's own row, which is asked only when the subcommand is missing.
 fn container(call: &mut Call<'_, '_>) -> Result<(), Error> {

@@ -315,6 +315,17 @@ mod tests {
     }
 
     #[test]
+    fn own_messages_stand_among_the_replies_of_a_transaction() {
+        let mut bench = Bench::new();
+        bench.run("hello 3");
+        for line in ["subscribe c", "multi", "publish c 1", "subscribe d"] {
+            bench.run(line);
+        }
+        bench.check("exec", "*2 >3 $7 message $1 c $1 1 :1 >3 $9 subscribe $1 d :2");
+        assert_eq!(bench.logged(), "SELECT 0 publish c 1");
+    }
+
+    #[test]
     fn messages_come_even_without_replies() {
         let mut bench = Bench::new();
         bench.check("client reply off", "");

@@ -16,7 +16,7 @@
 
 use super::crc64::{Crc64, PIECE_BYTES};
 use super::error::{Doing, Error, Fault};
-use super::lzf;
+use super::string::{StepValue, Text, bytes_at, string_body, text};
 use super::wire::{Cursor, Eviction, Halt, Head, TYPE_STRING, opcode, type_name};
 use super::{MAX_REDIS_VERSION, VALKEY_VERSION};
 
@@ -24,6 +24,8 @@ use super::{MAX_REDIS_VERSION, VALKEY_VERSION};
 pub const OWNED_FROM_BYTES: usize = 16 * 1024;
 /// What is reserved at most for a large value before its bytes arrive.
 const RESERVE_MAX_BYTES: usize = 1 << 20;
+/// A carry that grew past this is given back after use.
+const CARRY_KEEP_BYTES: usize = 1 << 20;
 /// The magic and the version digits.
 const HEADER_BYTES: usize = 9;
 /// Files before this version have no checksum.
@@ -132,32 +134,6 @@ enum State {
     Done,
     /// `failed` says why.
     Failed,
-}
-
-/// Where a text lies, so that it can be borrowed once no more parsing is done.
-#[derive(Clone, Copy)]
-enum Text {
-    /// In the bytes that were parsed.
-    Source { start: usize, len: usize },
-    /// In the scratch that belongs to its role (key or value).
-    Scratch,
-}
-
-enum StepValue {
-    Int(i64),
-    Text(Text),
-    Owned(Vec<u8>),
-}
-
-impl StepValue {
-    #[inline]
-    fn borrowed<'a>(self, src: &'a [u8], scratch: &'a [u8]) -> Value<'a> {
-        match self {
-            StepValue::Int(n) => Value::Int(n),
-            StepValue::Text(place) => Value::Str(bytes_at(place, src, scratch)),
-            StepValue::Owned(bytes) => Value::Owned(bytes),
-        }
-    }
 }
 
 /// What one parse came to.
@@ -380,6 +356,13 @@ impl Decoder {
         take
     }
 
+    fn clear_carry(&mut self) {
+        self.carry.clear();
+        if self.carry.capacity() > CARRY_KEEP_BYTES {
+            self.carry = Vec::new();
+        }
+    }
+
     /// One part of a module's data: it is passed over.
     fn module_part(&mut self, cursor: &mut Cursor<'_>) -> Result<Step, Halt> {
         match cursor.length()? {
@@ -501,7 +484,7 @@ impl Feed<'_, '_> {
     fn step(&mut self) -> Result<Option<Step>, Error> {
         loop {
             if self.from_carry {
-                self.decoder.carry.clear();
+                self.decoder.clear_carry();
                 self.from_carry = false;
             }
             if self.pos - self.summed >= PIECE_BYTES {
@@ -635,97 +618,9 @@ impl Feed<'_, '_> {
 impl Drop for Feed<'_, '_> {
     fn drop(&mut self) {
         if self.from_carry {
-            self.decoder.carry.clear();
+            self.decoder.clear_carry();
         }
         self.sum();
-    }
-}
-
-/// Reads a type byte and a value that `src` begins with, as DUMP has them; `take` gets the value.
-pub(crate) fn bare_value<T>(src: &[u8], valkey: bool, take: impl FnOnce(Value<'_>) -> T) -> Result<T, Fault> {
-    let mut cursor = Cursor::new(src, 0);
-    let mut scratch = Vec::new();
-    let mut read = || match cursor.byte()? {
-        TYPE_STRING => {
-            let head = cursor.head()?;
-            string_body(head, src, &mut cursor, &mut scratch)
-        }
-        value_type if type_name(value_type, valkey).is_some() => {
-            Err(Fault::UnsupportedType { value_type, valkey }.into())
-        }
-        unknown => Err(Fault::UnknownType(unknown).into()),
-    };
-    match read() {
-        Ok(value) => Ok(take(value.borrowed(src, &scratch))),
-        Err(Halt::Need(_)) => Err(Fault::UnexpectedEof),
-        Err(Halt::Fault(fault)) => Err(fault),
-    }
-}
-
-/// Reads a text: where it lies in `src`, or, when it has to be made, `scratch` has it.
-#[inline]
-fn text(src: &[u8], cursor: &mut Cursor<'_>, scratch: &mut Vec<u8>) -> Result<Text, Halt> {
-    match cursor.head()? {
-        Head::Plain { len } => Ok(Text::Source { start: cursor.span(len)?, len }),
-        Head::Int(n) => {
-            scratch.clear();
-            scratch.extend_from_slice(itoa::Buffer::new().format(n).as_bytes());
-            Ok(Text::Scratch)
-        }
-        Head::Lzf { packed, len } => {
-            unpack(src, cursor, packed, len, scratch)?;
-            Ok(Text::Scratch)
-        }
-    }
-}
-
-/// Reads a string value after its head.
-#[inline]
-fn string_body(
-    head: Head,
-    src: &[u8],
-    cursor: &mut Cursor<'_>,
-    scratch: &mut Vec<u8>,
-) -> Result<StepValue, Halt> {
-    Ok(match head {
-        Head::Int(n) => StepValue::Int(n),
-        Head::Plain { len } => {
-            let start = cursor.span(len)?;
-            if len < OWNED_FROM_BYTES {
-                StepValue::Text(Text::Source { start, len })
-            } else {
-                StepValue::Owned(src[start..start + len].to_vec())
-            }
-        }
-        Head::Lzf { packed, len } if len < OWNED_FROM_BYTES => {
-            unpack(src, cursor, packed, len, scratch)?;
-            StepValue::Text(Text::Scratch)
-        }
-        Head::Lzf { packed, len } => {
-            let mut out = Vec::new();
-            unpack(src, cursor, packed, len, &mut out)?;
-            StepValue::Owned(out)
-        }
-    })
-}
-
-/// Expands the compressed string that lies at the cursor.
-fn unpack(
-    src: &[u8],
-    cursor: &mut Cursor<'_>,
-    packed: usize,
-    len: usize,
-    out: &mut Vec<u8>,
-) -> Result<(), Halt> {
-    let start = cursor.span(packed)?;
-    if lzf::decompress(&src[start..start + packed], len, out) { Ok(()) } else { Err(Fault::BadLzf.into()) }
-}
-
-#[inline]
-fn bytes_at<'a>(place: Text, src: &'a [u8], scratch: &'a [u8]) -> &'a [u8] {
-    match place {
-        Text::Source { start, len } => &src[start..start + len],
-        Text::Scratch => scratch,
     }
 }
 

@@ -9,10 +9,10 @@
 use std::fmt;
 
 use super::crc64::crc64;
-use super::decode::{self, Value};
+use super::decode::Value;
 use super::encode::{Options, ValueRef, Writer};
 use super::error::Fault;
-use super::{MAX_REDIS_VERSION, VALKEY_VERSION};
+use super::{MAX_REDIS_VERSION, VALKEY_VERSION, string};
 
 /// The version and the checksum.
 const FOOTER_BYTES: usize = 10;
@@ -75,7 +75,7 @@ pub fn decode_payload(payload: &[u8], verify: bool) -> Result<OwnedValue, Payloa
         Value::Str(bytes) => OwnedValue::Str(bytes.to_vec()),
         Value::Owned(bytes) => OwnedValue::Str(bytes),
     };
-    decode::bare_value(body, valkey, owned).map_err(PayloadError::Data)
+    string::bare_value(body, valkey, owned).map_err(PayloadError::Data)
 }
 
 /// Whether the footer is Valkey's rather than Redis's, if it is right.

@@ -20,6 +20,8 @@ const COMPRESS_MUST_SAVE_BYTES: usize = 4;
 const INT_TEXT_MAX_BYTES: usize = 11;
 /// The longest string that compression is tried on by default: 64 MiB takes about a tenth of a second.
 const COMPRESS_MAX_BYTES: usize = 64 << 20;
+/// A scratch that grew past this is given back after use.
+const SCRATCH_KEEP_BYTES: usize = 1 << 20;
 
 /// How to write.
 #[derive(Clone, Copy, Debug)]
@@ -266,6 +268,9 @@ impl Writer {
         let Some(packed) = compressor.compress(bytes, &mut self.packed, limit) else { return false };
         wire::put_lzf_head(&mut self.buf, packed, bytes.len());
         self.buf.extend_from_slice(&self.packed);
+        if self.packed.capacity() > SCRATCH_KEEP_BYTES {
+            self.packed = Vec::new();
+        }
         true
     }
 

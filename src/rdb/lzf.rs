@@ -60,14 +60,14 @@ impl Compressor {
             self.table.fill(0);
             self.base = FIRST_BASE;
         }
+        let limit = limit.min(input.len() + input.len().div_ceil(MAX_RUN));
         let base = self.base;
         self.base += len + WINDOW;
-        let fits = compress_from(&mut self.table, base, input, out, start + limit).is_some();
-        if !fits {
-            out.truncate(start);
-            return None;
-        }
-        Some(out.len() - start)
+        out.resize(start + limit + MAX_RUN, 0);
+        let mut sink = Sink { out: &mut out[start..], len: 0, limit };
+        let packed = compress_into(&mut self.table, base, input, &mut sink).map(|()| sink.len);
+        out.truncate(start + packed.unwrap_or(0));
+        packed
     }
 }
 
@@ -77,13 +77,12 @@ impl Default for Compressor {
     }
 }
 
-/// The search. `base` is added to positions in the table; `end` is the length `out` must not pass.
-fn compress_from(
+/// The search. `base` is added to positions in the table. `None` when the limit is passed.
+fn compress_into(
     table: &mut [u32; 1 << HASH_BITS],
     base: u32,
     input: &[u8],
-    out: &mut Vec<u8>,
-    end: usize,
+    sink: &mut Sink<'_>,
 ) -> Option<()> {
     let mut literals = 0;
     let mut pos = 0;
@@ -96,13 +95,13 @@ fn compress_from(
         if back.wrapping_sub(1) < WINDOW {
             let from = pos - back as usize;
             if load(input, from).is_some_and(|there| (there ^ here) << 8 == 0) {
-                put_literals(out, &input[literals..pos], end)?;
+                sink.literals(&input[literals..], pos - literals)?;
                 let len = match_length(input, from, pos);
-                put_match(out, back as usize - 1, len, end)?;
+                sink.repeat(back as usize - 1, len)?;
                 pos += len;
                 literals = pos;
                 misses = 0;
-                // One position inside the match is worth remembering: its last one.
+                // Of the positions inside the match the last one alone is remembered.
                 if let Some(tail) = load(input, pos - 1) {
                     table[hash(tail)] = base + pos as u32 - 1;
                 }
@@ -112,7 +111,7 @@ fn compress_from(
         misses += 1;
         pos += (1 + (misses >> STRIDE_SHIFT)).min(MAX_STRIDE);
     }
-    put_literals(out, &input[literals..], end)
+    sink.literals(&input[literals..], input.len() - literals)
 }
 
 /// Four bytes at `pos`, the first three of which count as the low bits.
@@ -147,28 +146,53 @@ fn match_length(input: &[u8], from: usize, pos: usize) -> usize {
     len
 }
 
-#[inline]
-fn put_literals(out: &mut Vec<u8>, literals: &[u8], end: usize) -> Option<()> {
-    if out.len() + literals.len() + literals.len().div_ceil(MAX_RUN) > end {
-        return None;
-    }
-    for run in literals.chunks(MAX_RUN) {
-        out.push(run.len() as u8 - 1);
-        out.extend_from_slice(run);
-    }
-    Some(())
+/// Where tokens go. `out` has room for one longest run past the limit, so that runs can be copied in one block.
+struct Sink<'a> {
+    out: &'a mut [u8],
+    len: usize,
+    limit: usize,
 }
 
-#[inline]
-fn put_match(out: &mut Vec<u8>, distance: usize, len: usize, end: usize) -> Option<()> {
-    let (high, low) = ((distance >> 8) as u8, distance as u8);
-    let len = len - 2;
-    if len < 7 {
-        out.extend_from_slice(&[(len as u8) << 5 | high, low]);
-    } else {
-        out.extend_from_slice(&[7 << 5 | high, (len - 7) as u8, low]);
+impl Sink<'_> {
+    /// The first `count` bytes of `bytes` as they are.
+    #[inline(always)]
+    fn literals(&mut self, mut bytes: &[u8], mut count: usize) -> Option<()> {
+        if self.len + count + count.div_ceil(MAX_RUN) > self.limit {
+            return None;
+        }
+        while count > 0 {
+            let run = count.min(MAX_RUN);
+            self.out[self.len] = run as u8 - 1;
+            let room = &mut self.out[self.len + 1..];
+            if let (Some(block), Some(room)) =
+                (bytes.first_chunk::<MAX_RUN>(), room.first_chunk_mut::<MAX_RUN>())
+            {
+                *room = *block;
+            } else {
+                room[..run].copy_from_slice(&bytes[..run]);
+            }
+            self.len += 1 + run;
+            bytes = &bytes[run..];
+            count -= run;
+        }
+        Some(())
     }
-    (out.len() <= end).then_some(())
+
+    /// `len` bytes from `distance + 1` back.
+    #[inline(always)]
+    fn repeat(&mut self, distance: usize, len: usize) -> Option<()> {
+        let (high, low) = ((distance >> 8) as u8, distance as u8);
+        let len = len - 2;
+        let room = self.out[self.len..].first_chunk_mut::<3>()?;
+        if len < 7 {
+            *room = [(len as u8) << 5 | high, low, 0];
+            self.len += 2;
+        } else {
+            *room = [7 << 5 | high, (len - 7) as u8, low];
+            self.len += 3;
+        }
+        (self.len <= self.limit).then_some(())
+    }
 }
 
 /// Expands `packed` into `out`, which it replaces, if the result is exactly `len` bytes; false otherwise, with

@@ -13,7 +13,7 @@
 //! Refused: a decoder over `std::io::Read`. It would be shorter, but blocks a thread per resync, and tests could
 //! not stop it between two bytes.
 //!
-//! Reading order: [`wire`] (numbers, lengths, names), [`crc64`], [`lzf`], [`encode`], [`decode`], [`dump`], [`check`].
+//! Reading order: [`wire`] (numbers, lengths, names), [`crc64`], [`lzf`], [`encode`], `string` and [`decode`], [`dump`], [`check`].
 
 pub mod check;
 pub mod crc64;
@@ -22,6 +22,7 @@ pub mod dump;
 pub mod encode;
 pub mod error;
 pub mod lzf;
+mod string;
 pub mod wire;
 
 pub use decode::{Checksum, Decoder, Feed, Item, Value};

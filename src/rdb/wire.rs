@@ -10,7 +10,7 @@
 //! 11xxxxxx                   not a length: a string in a special form (integer of 8, 16, 32 bits, or LZF)
 //! ```
 //!
-//! [`Cursor`] reads them from a slice that may end anywhere. Running out is not an error but [`Halt::Need`], which
+//! `Cursor` reads them from a slice that may end anywhere. Running out is not an error but `Halt::Need`, which
 //! says how many bytes the slice must have before another try can get further; every read makes that number exact,
 //! so a decoder fed byte by byte retries once per field, not once per byte.
 
