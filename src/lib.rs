@@ -20,6 +20,7 @@ pub mod memory;
 pub mod monitor;
 pub mod net;
 pub mod persistence;
+pub mod pubsub;
 pub mod rdb;
 pub mod replication;
 pub mod resp;

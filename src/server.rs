@@ -12,6 +12,7 @@ use crate::keyspace::{AccessPolicy, Hasher, Keyspace, Reaper, Shard};
 use crate::monitor::Monitors;
 use crate::net::IoThreads;
 use crate::persistence::Persistence;
+use crate::pubsub::PubSub;
 use crate::replication::Hub;
 use crate::replication::link::{Link, Target};
 use crate::replication::log::{Log, ReplId};
@@ -38,6 +39,7 @@ pub struct Server {
     pub auth: Auth,
     pub clients: Registry,
     pub monitors: Monitors,
+    pub pubsub: PubSub,
     pub stats: Stats,
     pub orders: Orders,
     pub run_id: ReplId,
@@ -102,6 +104,7 @@ impl Server {
             auth: Auth::new(&config.requirepass),
             clients: Registry::default(),
             monitors: Monitors::default(),
+            pubsub: PubSub::default(),
             stats: Stats::default(),
             orders: Orders::default(),
             run_id: ReplId::random(),
@@ -135,6 +138,9 @@ impl Server {
         self.log.lock().set_keep_bytes(config.repl_backlog_size);
         self.set_trouble(Trouble::MIN_REPLICAS, config.min_replicas_to_write > 0);
         self.note_save_result();
+        for client in self.clients.all() {
+            client.apply_limits(&config.client_output_buffer_limit);
+        }
     }
 
     fn set_trouble(&self, trouble: Trouble, on: bool) {
@@ -254,6 +260,8 @@ impl Server {
     pub fn forget_client(&self, client: &mut Client) {
         self.clients.remove(client.id());
         self.monitors.remove(client.id());
+        self.pubsub.forget(client);
+        crate::commands::transaction::forget_watches(client, &self.keyspace);
     }
 
     /// A fresh seed for a unit's random numbers.

@@ -50,8 +50,6 @@ bitflags::bitflags! {
         const MOVABLEKEYS = 1 << 19;
         /// Redpoll's own: the executor locks every shard (keys that cannot be known, or all of them).
         const ALL_SHARDS = 1 << 20;
-        /// Redpoll's own: the executor locks the shard that a SCAN cursor names.
-        const CURSOR_SHARD = 1 << 23;
         /// Redpoll's own: the executor locks the shards of the queued commands' keys (EXEC).
         const QUEUED_SHARDS = 1 << 24;
         /// Redpoll's own: the executor locks the shards of the client's watched keys.

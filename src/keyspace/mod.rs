@@ -6,6 +6,7 @@
 
 pub mod access;
 pub mod blob;
+pub mod cursor;
 pub mod entry;
 pub mod expiry;
 pub mod reaper;
@@ -13,9 +14,11 @@ pub mod shard;
 pub mod table;
 pub mod view;
 pub mod watch;
+pub mod whole;
 
 pub use access::AccessPolicy;
 pub use blob::{BLOB_MIN_BYTES, Blob};
+pub use cursor::Cursor;
 pub use entry::{Entry, NewValue, ValueRef};
 pub use reaper::Reaper;
 pub use shard::{Captured, Shard, Ttl};

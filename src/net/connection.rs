@@ -146,7 +146,10 @@ impl Connection {
         if self.client.shared.has(ClientFlags::CLOSE_ASAP) {
             return true;
         }
-        self.client.shared.collect_mail(&mut self.out);
+        if self.out.is_empty() {
+            // Otherwise it waits where it is counted against the limit.
+            self.client.shared.collect_mail(&mut self.out);
+        }
         false
     }
 
@@ -271,7 +274,7 @@ impl Connection {
     fn limits(&self) -> Limits {
         Limits {
             max_bulk_bytes: self.server.max_bulk_bytes() as i64,
-            unauthenticated: !self.client.authenticated,
+            unauthenticated: !self.client.authenticated && self.server.auth.is_required(),
         }
     }
 
@@ -316,10 +319,14 @@ impl Connection {
     pub fn flush(&mut self) -> io::Result<()> {
         let mut out = std::mem::take(&mut self.out);
         let sent = self.send(&mut out);
-        self.client.shared.out_bytes.store(out.len(), Relaxed);
         if out.is_empty() {
             out.shrink(KEPT_OUT_BYTES);
+            if self.client.shared.mail_bytes() > 0 {
+                self.client.shared.call();
+            }
         }
+        self.client.shared.out_bytes.store(out.len(), Relaxed);
+        self.client.shared.out_capacity.store(out.capacity(), Relaxed);
         self.out = out;
         sent
     }
