@@ -6,7 +6,9 @@ pub mod command;
 pub mod connection;
 pub mod debug;
 pub mod generic;
+pub mod persistence;
 pub mod pubsub;
+pub mod replication;
 pub mod string;
 #[cfg(test)]
 pub mod testing;
@@ -29,7 +31,9 @@ pub const FAMILIES: &[&[Row]] = &[
     generic::database::ROWS,
     generic::object::ROWS,
     generic::dump::ROWS,
+    persistence::ROWS,
     pubsub::ROWS,
+    replication::ROWS,
     string::ROWS,
     transaction::ROWS,
 ];
