@@ -17,11 +17,17 @@ impl Error {
         Error(Cow::Borrowed(text.as_bytes()))
     }
 
-    /// An `ERR` with a text made at run time. Line ends become spaces, as in Redis.
+    /// An error with a text made at run time, code included. Line ends become spaces, as in Redis.
+    pub fn made(text: impl AsRef<[u8]>) -> Error {
+        let line_end = |byte: &u8| matches!(byte, b'\r' | b'\n');
+        Error(Cow::Owned(
+            text.as_ref().iter().map(|byte| if line_end(byte) { b' ' } else { *byte }).collect(),
+        ))
+    }
+
+    /// An `ERR` with a text made at run time.
     pub fn err(text: impl AsRef<[u8]>) -> Error {
-        let mut text = [b"ERR ", text.as_ref()].concat();
-        text.iter_mut().filter(|byte| matches!(byte, b'\r' | b'\n')).for_each(|byte| *byte = b' ');
-        Error(Cow::Owned(text))
+        Error::made([b"ERR ", text.as_ref()].concat())
     }
 
     /// The text as characters, for people.

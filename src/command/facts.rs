@@ -103,6 +103,18 @@ fn names_are_unique_and_within_their_container() {
     }
 }
 
+#[test]
+fn specs_that_tell_too_little_have_a_key_finder() {
+    for row in table().all().map(|command| command.row) {
+        let vague = KeyFlags::VARIABLE_FLAGS | KeyFlags::INCOMPLETE;
+        let needed = row
+            .keys
+            .iter()
+            .any(|spec| spec.flags.intersects(vague) || (spec.begin == Begin::Unknown && row.is_write()));
+        assert!(!needed || row.key_finder.is_some(), "{}: key_finder(finders::…) is missing", row.name);
+    }
+}
+
 /// A key spec made from its fact.
 fn spec_of(fact: &Value) -> KeySpec {
     let number = |value: &Value| value.as_i64().expect("a number");

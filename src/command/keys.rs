@@ -169,3 +169,59 @@ fn find_keyword<'a>(argc: usize, arg: &impl Fn(usize) -> &'a [u8], word: &str, f
         (1..=end).rev().find(matches)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SPEC: KeySpec = KeySpec::one(1, KeyFlags::RO);
+
+    /// `keys`: the words found; `None` if the arguments contradict the spec.
+    #[track_caller]
+    fn check(begin: Begin, find: Find, line: &str, keys: Option<&str>) {
+        let words: Vec<&str> = line.split(' ').collect();
+        let found = KeySpec { begin, find, ..SPEC }.positions(words.len(), |at| words[at].as_bytes());
+        let found = found.map(|at| at.iter().map(|at| words[*at]).collect::<Vec<_>>().join(" "));
+        assert_eq!(found.as_deref(), keys, "{line}");
+    }
+
+    #[test]
+    fn ranges() {
+        let range = |last, step, limit| Find::Range { last, step, limit };
+        check(Begin::Index(1), range(0, 1, 0), "get a", Some("a"));
+        check(Begin::Index(1), range(-1, 1, 0), "del a b c", Some("a b c"));
+        check(Begin::Index(1), range(-2, 1, 0), "blpop a b 0", Some("a b"));
+        check(Begin::Index(1), range(-1, 2, 0), "mset a 1 b 2", Some("a b"));
+        check(Begin::Index(1), range(-1, 2, 0), "mset a 1 b", Some("a b"));
+        check(Begin::Index(3), range(0, 1, 0), "get a", Some(""));
+    }
+
+    #[test]
+    fn keywords() {
+        let streams = Begin::Keyword { word: "STREAMS", from: 1 };
+        let half = Find::Range { last: -1, step: 1, limit: 2 };
+        check(streams, half, "xread count 1 streams a b 0 0", Some("a b"));
+        check(streams, half, "xread streams a b 0", Some("a"));
+        check(streams, half, "xread streams", Some(""));
+        check(streams, half, "xread block 1 a", Some(""));
+        let keys = Begin::Keyword { word: "KEYS", from: -2 };
+        check(keys, Find::Range { last: -1, step: 1, limit: 0 }, "migrate h p  0 1 keys a b", Some("a b"));
+    }
+
+    #[test]
+    fn key_numbers() {
+        let find = Find::KeyNum { index: 0, first: 1, step: 1 };
+        check(Begin::Index(1), find, "zunion 2 a b weights 1 2", Some("a b"));
+        check(Begin::Index(2), find, "eval x 0", Some(""));
+        for wrong in ["zunion 3 a b", "zunion nope a", "zunion -1 a", "zunion 99999999999999999999 a"] {
+            check(Begin::Index(1), find, wrong, None);
+        }
+    }
+
+    #[test]
+    fn channels_and_the_unknown_are_not_found() {
+        check(Begin::Unknown, Find::Unknown, "sort a store b", Some(""));
+        let channel = KeySpec { flags: KeyFlags::NOT_KEY, ..SPEC };
+        assert_eq!(channel.positions(2, |_| b"x").map(|found| found.len()), Some(0));
+    }
+}
