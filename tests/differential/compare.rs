@@ -46,8 +46,7 @@ const RULES: &[Rule] = &[
     blank("CONFIG GET", |_, reply| sort_pairs(reply)),
     blank("PUBSUB CHANNELS", |_, reply| sort_items(reply)),
     blank("COMMAND LIST", |_, reply| sort_items(reply)),
-    blank("COMMAND INFO", |_, reply| sort_sets(reply)),
-    blank("COMMAND DOCS", |_, reply| sort_pairs(reply)),
+    blank("COMMAND", blank_commands),
     blank("UNSUBSCRIBE", sort_channels),
     blank("PUNSUBSCRIBE", sort_channels),
     // Clocks and chance.
@@ -127,6 +126,32 @@ fn sort_pairs(reply: &mut Value) {
     }
 }
 
+/// COMMAND and its subcommands: a description of all commands comes down to their names, in one order.
+fn blank_commands(args: &[Vec<u8>], reply: &mut Value) {
+    match (word(args, 1).as_str(), args.len()) {
+        ("", 1) | ("INFO" | "DOCS", 2) => {
+            keep_names(reply);
+            sort_items(reply);
+        }
+        ("DOCS", _) => sort_pairs(reply),
+        ("INFO", _) => sort_sets(reply),
+        _ => {}
+    }
+}
+
+/// Leaves the names of an array of descriptions (INFO) or of a map of them (DOCS).
+fn keep_names(reply: &mut Value) {
+    let names = match reply {
+        Value::Map(pairs) => pairs.iter().map(|(name, _)| name.clone()).collect(),
+        Value::Array(items) if items.iter().all(|item| item.items().is_some()) => {
+            items.iter().filter_map(|item| item.items()?.first().cloned()).collect()
+        }
+        Value::Array(items) => items.iter().step_by(2).cloned().collect(),
+        _ => return,
+    };
+    *reply = Value::Array(names);
+}
+
 /// Sorts the arrays of simple strings (flags, categories; sets in RESP3) anywhere in the reply.
 fn sort_sets(reply: &mut Value) {
     match reply {
@@ -144,7 +169,8 @@ fn sort_sets(reply: &mut Value) {
 fn blank_scan(args: &[Vec<u8>], reply: &mut Value) {
     const EVERYTHING: u64 = 1000;
     let count = args.iter().position(|arg| arg.eq_ignore_ascii_case(b"COUNT")).map(|at| word(args, at + 1));
-    let whole = count.and_then(|count| count.parse::<u64>().ok()).is_some_and(|count| count >= EVERYTHING);
+    let whole = word(args, 1) == "0"
+        && count.and_then(|count| count.parse::<u64>().ok()).is_some_and(|count| count >= EVERYTHING);
     let Value::Array(parts) = reply else { return };
     match parts.get_mut(1) {
         Some(keys) if whole => sort_items(keys),

@@ -247,13 +247,19 @@ impl Generator {
         }
     }
 
+    /// Within a transaction nobody publishes to himself: in RESP3 the oracle puts that message into the middle
+    /// of EXEC's reply, which 7.2 no longer does.
     fn in_transaction(&mut self) -> Args {
         let end = match self.rng.below(100) {
             0..12 => "EXEC",
             12..14 => "DISCARD",
             14 => "RESET",
             15 => return vec![b"MULTI".to_vec()],
-            _ => return self.from(COMMANDS),
+            _ => {
+                let args = self.from(COMMANDS);
+                let is_heard = self.connection >= RESP3_SUBSCRIBER && name(&args) == "PUBLISH";
+                return if is_heard { self.expand("GET key") } else { args };
+            }
         };
         self.transactions[self.connection] = false;
         vec![end.as_bytes().to_vec()]

@@ -60,6 +60,8 @@ const WANTED: &[Wanted] = &[
                 && match word(args, 1).as_str() {
                     "COUNT" => oracle.int() < tested.int(),
                     "LIST" => contains_all(tested, oracle),
+                    "" => args.len() == 1 && contains_all(tested, oracle),
+                    "INFO" | "DOCS" => args.len() == 2 && contains_all(tested, oracle),
                     _ => false,
                 }
         },
