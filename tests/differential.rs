@@ -17,6 +17,8 @@ mod support;
 
 #[path = "differential/compare.rs"]
 mod compare;
+#[path = "differential/edge.rs"]
+mod edge;
 #[path = "differential/generator.rs"]
 mod generator;
 #[path = "differential/pair.rs"]
@@ -34,6 +36,7 @@ mod wanted;
 
 use generator::{CONNECTIONS, Generator};
 use pair::{Difference, Pair, Step};
+use support::server::find_redis;
 
 /// Commands between two comparisons of the whole data sets.
 const CHECKPOINT_STEPS: usize = 2000;
@@ -67,6 +70,60 @@ fn random_commands_agree() {
             panic!("{}", report(&mut pair, seed, &steps, &difference));
         }
     }
+}
+
+#[test]
+fn random_bytes_agree() {
+    const STREAMS: u64 = 1500;
+    let first = setting("REDPOLL_DIFF_SEED", 1) << 32;
+    let Some(mut pair) = Pair::start(&[]) else { return };
+    for seed in first..first + STREAMS {
+        let stream = generator::broken_stream(seed);
+        let result = pair.run_raw(&stream, None).and_then(|()| pair.checkpoint(0));
+        assert!(result.is_ok(), "stream {seed}:\n{}", result.unwrap_err().shown());
+    }
+}
+
+/// The harness itself: the oracle against another oracle whose eviction policy makes one command answer
+/// otherwise.
+#[test]
+fn a_difference_is_found_and_shrunk() {
+    let Some(binary) = find_redis() else { return };
+    let Some(mut pair) = Pair::of(&binary, &["--maxmemory-policy", "allkeys-lfu"], &CONNECTIONS) else {
+        return;
+    };
+    let steps = Generator::new(1).steps(CHECKPOINT_STEPS);
+    let difference = pair.run(&steps).expect_err("OBJECT FREQ and IDLETIME differ");
+    let (fewer, difference) = shrink::shrink(&mut pair, &steps[..=difference.at]).expect("it happens again");
+    assert!(fewer.len() <= 2, "{}{}", listed(&fewer), difference.shown());
+    assert_eq!(syntax::name(&fewer[fewer.len() - 1].args), "OBJECT", "{}", difference.shown());
+}
+
+/// A test for each file of hand-written scripts.
+macro_rules! edge_scripts {
+    ($($test:ident: $file:literal),+ $(,)?) => {
+        $(#[test]
+        fn $test() {
+            edge::run_scripts($file, include_str!(concat!("differential/edge/", $file)));
+        })+
+    };
+}
+
+edge_scripts! {
+    edge_strings: "strings.txt",
+    edge_bitmaps: "bitmaps.txt",
+    edge_keys: "keys.txt",
+    edge_transactions: "transactions.txt",
+    edge_pubsub: "pubsub.txt",
+    edge_connection: "connection.txt",
+    edge_server: "server.txt",
+    edge_command: "command.txt",
+    edge_wrongtype: "wrongtype.txt",
+}
+
+#[test]
+fn edge_protocol() {
+    edge::run_raw("protocol.txt", include_str!("differential/edge/protocol.txt"));
 }
 
 /// Everything that helps to understand a difference.

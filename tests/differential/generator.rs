@@ -12,6 +12,7 @@
 
 use crate::pair::{CHANGED_DIRECTIVES, Step};
 use crate::payload;
+use crate::support::client::encode_command;
 use crate::syntax::{Args, name};
 
 /// The paired connections, by the protocol they start in.
@@ -238,7 +239,7 @@ impl Generator {
                 vec![vec![b"MULTI".to_vec()]]
             }
             25..40 => vec![self.from(SESSION_COMMANDS)],
-            40..42 => vec![self.from(FLUSHES)],
+            40 if self.rng.chance(50) => vec![self.from(FLUSHES)],
             42..45 if self.connection < RESP3_SUBSCRIBER => self.unanswered(),
             45..800 if self.connection == SUBSCRIBER => vec![self.from(SUBSCRIBER_COMMANDS)],
             45..300 if self.connection == RESP3_SUBSCRIBER => vec![self.from(SUBSCRIBER_COMMANDS)],
@@ -745,3 +746,33 @@ const JUNK: &[&str] = &[
     "nan",
     "GET",
 ];
+
+/// A stream of commands as bytes, with some of them broken: for the parser's sake.
+pub fn broken_stream(seed: u64) -> Vec<u8> {
+    const INLINE: &[&str] =
+        &["PING\r\n", "SET k1 'a b'\r\n", "GET k1\n", "PING \"\\x41\"\r\n", "\r\n", "FOO bar\r\n"];
+    const BYTES: &[u8] = b"*$\r\n:0123456789-+ \"'\\xk\0";
+    const TABLE: &[(usize, &str)] =
+        &[(2, "SET key value"), (2, "GET key"), (1, "APPEND key value"), (1, "ECHO value"), (1, "MGET key+")];
+    let mut generator = Generator::new(seed);
+    let mut stream = Vec::new();
+    for _ in 0..1 + generator.rng.below(8) {
+        if generator.rng.chance(25) {
+            stream.extend_from_slice(generator.rng.pick(INLINE).as_bytes());
+        } else {
+            stream.extend(encode_command(&generator.from(TABLE)));
+        }
+    }
+    let rng = &mut generator.rng;
+    for _ in 0..rng.below(4) {
+        let at = rng.below(stream.len().max(1));
+        match rng.below(4) {
+            _ if stream.is_empty() => break,
+            0 => drop(stream.remove(at)),
+            1 => stream.insert(at, BYTES[rng.below(BYTES.len())]),
+            2 => stream[at] = BYTES[rng.below(BYTES.len())],
+            _ => stream.truncate(at.max(1)),
+        }
+    }
+    stream
+}

@@ -8,6 +8,7 @@
 //! compared in their order when a connection is drained.
 
 use std::io;
+use std::path::Path;
 use std::time::Duration;
 
 use crate::compare;
@@ -97,8 +98,13 @@ impl Pair {
     /// Starts both; `None` (and a word about it) where there is no oracle. `protocols` has one entry for each
     /// paired connection.
     pub fn start(protocols: &[u8]) -> Option<Pair> {
+        Pair::of(&binary_under_test(), &[], protocols)
+    }
+
+    /// The oracle beside any server, which gets `args` too: to test the tests.
+    pub fn of(tested: &Path, args: &[&str], protocols: &[u8]) -> Option<Pair> {
         let oracle = Side::new(Server::start(&find_redis()?, SERVER_ARGS));
-        let tested = Side::new(Server::start(&binary_under_test(), SERVER_ARGS));
+        let tested = Side::new(Server::start(tested, &[SERVER_ARGS, args].concat()));
         let mut pair = Pair {
             oracle,
             tested,
@@ -111,9 +117,10 @@ impl Pair {
         Some(pair)
     }
 
-    /// Empties both servers, sets their directives back and closes all paired connections.
+    /// Empties both servers (starts again what has crashed), sets their directives back and closes all paired connections.
     pub fn reset(&mut self, protocols: &[u8]) {
         for side in [&mut self.oracle, &mut self.tested] {
+            side.revive();
             side.lines = protocols.iter().map(|_| None).collect();
             side.admin.line("FLUSHALL");
             side.admin.line("DEBUG SET-ACTIVE-EXPIRE 1");
@@ -364,6 +371,13 @@ impl Side {
     fn new(server: Server) -> Side {
         let admin = server.connect();
         Side { server, admin, lines: Vec::new() }
+    }
+
+    fn revive(&mut self) {
+        if !self.server.is_running() {
+            self.server.start_again();
+            self.admin = self.server.connect();
+        }
     }
 
     fn line(&mut self, connection: usize) -> &mut Line {

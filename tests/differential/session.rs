@@ -73,7 +73,7 @@ impl Session {
         self.replies = match (self.replies, word(args, 2).as_str()) {
             (_, "OFF") if is_client_reply(args) => Replies::Off,
             (_, "ON") if is_client_reply(args) => Replies::On,
-            (Replies::On, "SKIP") if is_client_reply(args) => Replies::SkipNext,
+            (Replies::On | Replies::SkipNext, "SKIP") if is_client_reply(args) => Replies::SkipNext,
             (Replies::SkipNext, _) => Replies::On,
             (same, _) => same,
         };

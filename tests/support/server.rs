@@ -95,6 +95,16 @@ impl Server {
         self.child.as_ref().map(Child::id)
     }
 
+    /// Whether the process runs; one that has ended by itself can be started again.
+    pub fn is_running(&mut self) -> bool {
+        let Some(child) = self.child.as_mut() else { return false };
+        let running = child.try_wait().expect("own child can be waited for").is_none();
+        if !running {
+            self.child = None;
+        }
+        running
+    }
+
     /// A new connection to it.
     ///
     /// # Panics
