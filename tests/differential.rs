@@ -21,6 +21,8 @@ mod compare;
 mod edge;
 #[path = "differential/generator.rs"]
 mod generator;
+#[path = "differential/newer.rs"]
+mod newer;
 #[path = "differential/pair.rs"]
 mod pair;
 #[path = "differential/payload.rs"]
@@ -118,12 +120,17 @@ edge_scripts! {
     edge_connection: "connection.txt",
     edge_server: "server.txt",
     edge_command: "command.txt",
-    edge_wrongtype: "wrongtype.txt",
+    edge_beyond: "beyond.txt",
 }
 
 #[test]
 fn edge_protocol() {
     edge::run_raw("protocol.txt", include_str!("differential/edge/protocol.txt"));
+}
+
+#[test]
+fn newer_than_the_oracle() {
+    newer::run(include_str!("differential/newer.txt"));
 }
 
 /// Everything that helps to understand a difference.

@@ -397,7 +397,7 @@ impl Generator {
         let letter = |byte: u8| match style {
             0..7 => byte,
             7..9 => byte.to_ascii_lowercase(),
-            _ if byte % 2 == 0 => byte.to_ascii_lowercase(),
+            _ if byte.is_multiple_of(2) => byte.to_ascii_lowercase(),
             _ => byte,
         };
         word.bytes().map(letter).collect()

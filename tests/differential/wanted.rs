@@ -66,7 +66,86 @@ const WANTED: &[Wanted] = &[
                 }
         },
     },
+    Wanted {
+        reason: "COMMAND INFO of these changed by 7.2: flags no_multi and blocking, tips, an arity",
+        holds: |args, oracle, tested| {
+            name(args) == "COMMAND" && word(args, 1) == "INFO" && same_but_redescribed(oracle, tested)
+        },
+    },
+    Wanted {
+        reason: "COMMAND GETKEYS and GETKEYSANDFLAGS take a command without arguments since 7.2",
+        holds: |args, oracle, tested| {
+            const COMPLAINTS: &[&str] = &[
+                "ERR The command has no key arguments",
+                "ERR Invalid number of arguments specified for command",
+                "ERR Invalid command specified",
+            ];
+            name(args) == "COMMAND"
+                && args.len() == 3
+                && oracle.text().starts_with("ERR wrong number of arguments for 'command|getkeys")
+                && COMPLAINTS.contains(&tested.text().as_str())
+        },
+    },
+    Wanted {
+        reason: "a pattern also finds directives that 7.0 does not have",
+        holds: |args, oracle, tested| {
+            let has_pattern = args.iter().skip(2).any(|arg| arg.contains(&b'*'));
+            let (Some(ours), Some(theirs)) = (pairs(oracle), pairs(tested)) else { return false };
+            name(args) == "CONFIG"
+                && word(args, 1) == "GET"
+                && has_pattern
+                && std::mem::discriminant(oracle) == std::mem::discriminant(tested)
+                && ours.iter().all(|pair| theirs.contains(pair))
+        },
+    },
+    Wanted {
+        reason: "COMMAND DOCS has texts, histories and argument names (display_text) of 7.2",
+        holds: |args, oracle, tested| {
+            let origins = (origins(oracle), origins(tested));
+            name(args) == "COMMAND"
+                && word(args, 1) == "DOCS"
+                && origins.0.is_some()
+                && origins.0 == origins.1
+        },
+    },
 ];
+
+/// Commands whose COMMAND INFO is not the same in 7.0 and 7.2.
+const REDESCRIBED: &[&str] = &["multi", "watch", "wait", "msetnx", "scan", "randomkey", "command|getkeys"];
+
+/// Whether the descriptions are the same, those of [`REDESCRIBED`] but for arity, flags, categories and tips.
+fn same_but_redescribed(oracle: &Value, tested: &Value) -> bool {
+    const NAME: usize = 0;
+    const KEYS: std::ops::Range<usize> = 3..6;
+    let (Some(ours), Some(theirs)) = (oracle.items(), tested.items()) else { return false };
+    let same = |(ours, theirs): (&Value, &Value)| {
+        let (Some(a), Some(b)) = (ours.items(), theirs.items()) else { return ours == theirs };
+        let is_listed = a.first().is_some_and(|name| REDESCRIBED.contains(&name.text().as_str()));
+        ours == theirs || is_listed && a.len() == b.len() && a[NAME] == b[NAME] && a[KEYS] == b[KEYS]
+    };
+    ours.len() == theirs.len() && ours.iter().zip(theirs).all(same)
+}
+
+/// What COMMAND DOCS says of each command's name, group and first version: these do not change.
+fn origins(docs: &Value) -> Option<Vec<(String, Vec<String>)>> {
+    let of = |(name, about): (Value, Value)| {
+        let fields = pairs(&about)?.into_iter();
+        let kept = fields.filter(|(field, _)| ["since", "group"].contains(&field.text().as_str()));
+        Some((name.text(), kept.map(|(_, value)| value.text()).collect()))
+    };
+    pairs(docs)?.into_iter().map(of).collect()
+}
+
+/// A map's pairs, as RESP3 or RESP2 has it.
+fn pairs(value: &Value) -> Option<Vec<(Value, Value)>> {
+    match value {
+        Value::Map(pairs) => Some(pairs.clone()),
+        Value::Array(items) if items.len() % 2 == 0 => {
+            Some(items.chunks(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect())
+        }
+        _ => None,
+    }
+}
 
 /// Whether one entry of the list explains the difference. The replies are in normal form.
 pub fn allows(args: &[Vec<u8>], oracle: &Value, tested: &Value) -> bool {
@@ -75,21 +154,12 @@ pub fn allows(args: &[Vec<u8>], oracle: &Value, tested: &Value) -> bool {
 
 /// Whether all but the version is the same, and the version is the announced one.
 fn hello_without_version(oracle: &Value, tested: &Value) -> bool {
-    let flat = |value: &Value| match value {
-        Value::Map(pairs) => {
-            Some(pairs.iter().flat_map(|(key, value)| [key.clone(), value.clone()]).collect())
-        }
-        Value::Array(items) => Some(items.clone()),
-        _ => None,
-    };
-    let (Some(ours), Some(theirs)): (Option<Vec<Value>>, Option<Vec<Value>>) = (flat(oracle), flat(tested))
-    else {
+    let (Some(mut ours), Some(theirs)) = (pairs(oracle), pairs(tested)) else { return false };
+    let Some((_, version)) = ours.iter_mut().find(|(field, _)| field.text() == "version") else {
         return false;
     };
-    let Some(at) = ours.iter().position(|item| item.text() == "version") else { return false };
-    let mut expected = ours.clone();
-    expected[at + 1] = Value::Bulk(ANNOUNCED_VERSION.as_bytes().to_vec());
-    expected == theirs && std::mem::discriminant(oracle) == std::mem::discriminant(tested)
+    *version = Value::Bulk(ANNOUNCED_VERSION.as_bytes().to_vec());
+    ours == theirs && std::mem::discriminant(oracle) == std::mem::discriminant(tested)
 }
 
 /// A CLIENT LIST without the two fields of CLIENT SETINFO.
@@ -139,5 +209,26 @@ mod tests {
         check("HELLO", hello("7.0.15", "master"), hello("7.2.5", "master"), false);
         check("HELLO", hello("7.0.15", "master"), hello("7.2.4", "replica"), false);
         check("COMMAND COUNT", Value::Int(241), Value::Int(5), false);
+        let info = |name: &str, arity, first_key| {
+            let rest = [Value::Array(vec![]), Value::Int(first_key), Value::Int(0), Value::Int(0)];
+            Value::Array(vec![Value::Array([vec![bulk(name), Value::Int(arity)], rest.to_vec()].concat())])
+        };
+        check("COMMAND INFO multi", info("multi", 1, 0), info("multi", 2, 0), true);
+        check("COMMAND INFO multi", info("multi", 1, 0), info("multi", 1, 1), false);
+        check("COMMAND INFO get", info("get", 2, 1), info("get", 3, 1), false);
+        let arity = error("ERR wrong number of arguments for 'command|getkeys' command");
+        check("COMMAND GETKEYS PING", arity.clone(), error("ERR The command has no key arguments"), true);
+        check("COMMAND GETKEYS GET k", arity, error("ERR The command has no key arguments"), false);
+        let config =
+            |names: &[&str]| Value::Array(names.iter().flat_map(|name| [bulk(name), bulk("1")]).collect());
+        check("CONFIG GET a*", config(&["a1"]), config(&["a1", "a2"]), true);
+        check("CONFIG GET a*", config(&["a1", "a2"]), config(&["a2"]), false);
+        check("CONFIG GET a1", config(&["a1"]), config(&["a1", "a2"]), false);
+        let docs = |since: &str, summary: &str| {
+            let about = [bulk("summary"), bulk(summary), bulk("since"), bulk(since)];
+            Value::Array(vec![bulk("get"), Value::Array(about.to_vec())])
+        };
+        check("COMMAND DOCS get", docs("1.0.0", "Gets"), docs("1.0.0", "Returns"), true);
+        check("COMMAND DOCS get", docs("1.0.0", "Gets"), docs("7.0.0", "Gets"), false);
     }
 }
