@@ -25,8 +25,12 @@ mod generator;
 mod newer;
 #[path = "differential/pair.rs"]
 mod pair;
+#[path = "differential/patterns.rs"]
+mod patterns;
 #[path = "differential/payload.rs"]
 mod payload;
+#[path = "differential/pools.rs"]
+mod pools;
 #[path = "differential/session.rs"]
 mod session;
 #[path = "differential/shrink.rs"]

@@ -259,7 +259,13 @@ impl Pair {
         let (mut oracle, mut tested) = ((Vec::new(), false), (Vec::new(), false));
         if let Some(patience) = patience {
             oracle = ours.read_until_closed(patience);
-            tested = theirs.read_until_closed(if oracle.1 { self.deadline } else { patience });
+            tested = theirs.read_until_closed(patience);
+            // One that closes may only be the faster: the other gets its time.
+            match (oracle.1, tested.1) {
+                (true, false) => theirs.read_on(&mut tested, self.deadline),
+                (false, true) => ours.read_on(&mut oracle, self.deadline),
+                _ => {}
+            }
         }
         for (client, (seen, closed)) in [(&mut ours, &mut oracle), (&mut theirs, &mut tested)] {
             if !*closed {

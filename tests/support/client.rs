@@ -168,6 +168,13 @@ impl Client {
         (bytes, closed)
     }
 
+    /// Goes on with what [`Client::read_until_closed`] gave, for another `silence`.
+    pub fn read_on(&mut self, so_far: &mut (Vec<u8>, bool), silence: Duration) {
+        let (more, closed) = self.read_until_closed(silence);
+        so_far.0.extend(more);
+        so_far.1 = closed;
+    }
+
     /// What has been read from the socket and not yet been asked for.
     pub fn unread(&self) -> &[u8] {
         &self.inbox[self.consumed..]
