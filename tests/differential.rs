@@ -10,8 +10,9 @@
 //! An expected-output file would have been the alternative: it would be wrong about the first thing that
 //! nobody thought of.
 //!
-//! Environment: `REDPOLL_DIFF_COMMANDS` (how many commands), `REDPOLL_DIFF_SEED`, `REDPOLL_TEST_BINARY` (the
-//! server under test; naming redis-server itself tests the harness).
+//! Environment: `REDPOLL_DIFF_COMMANDS` (how many commands), `REDPOLL_DIFF_SEED`, `REDPOLL_DIFF_ONLY` (edge cases
+//! with this text in their line), `REDPOLL_TEST_BINARY` (the server under test; naming redis-server itself tests
+//! the harness).
 
 mod support;
 

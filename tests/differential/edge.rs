@@ -24,7 +24,10 @@ struct Script<'a> {
 
 fn scripts(text: &str) -> impl Iterator<Item = Script<'_>> {
     let lines = text.lines().enumerate().map(|(at, text)| Script { line: at + 1, text: text.trim() });
-    lines.filter(|script| !script.text.is_empty() && !script.text.starts_with('#'))
+    let only = std::env::var("REDPOLL_DIFF_ONLY").unwrap_or_default();
+    lines.filter(move |script| {
+        !script.text.is_empty() && !script.text.starts_with('#') && script.text.contains(&only)
+    })
 }
 
 impl Script<'_> {
@@ -64,27 +67,30 @@ pub fn run_scripts(file: &str, text: &str) {
     for protocol in [2, 3] {
         for script in scripts(text) {
             let Some(mut servers) = pair.take().or_else(|| Pair::start(&[])) else { return };
-            match run_script(&mut servers, protocol, &script) {
-                Err(difference) => {
-                    let Script { line, text } = script;
-                    report += &format!("{file}:{line} in RESP{protocol}: {text}\n{}\n", difference.shown());
-                }
-                // A server whose directives were changed, or that may be in any state, is not used again.
-                Ok(()) if !script.configures() => pair = Some(servers),
-                Ok(()) => {}
+            let differences = run_script(&mut servers, protocol, &script);
+            // A server whose directives were changed, or that may be in any state, is not used again.
+            if differences.is_empty() && !script.configures() {
+                pair = Some(servers);
+            }
+            if !differences.is_empty() {
+                let shown: String = differences.iter().map(Difference::shown).collect();
+                report += &format!("{file}:{} in RESP{protocol}: {}\n{shown}\n", script.line, script.text);
             }
         }
     }
     assert!(report.is_empty(), "\n{report}");
 }
 
-fn run_script(pair: &mut Pair, protocol: u8, script: &Script<'_>) -> Result<(), Difference> {
+fn run_script(pair: &mut Pair, protocol: u8, script: &Script<'_>) -> Vec<Difference> {
     let steps = script.steps();
     let connections = steps.iter().map(|step| step.connection + 1).max().unwrap_or(1);
     pair.reset(&vec![protocol; connections]);
     pair.use_placeholders();
-    pair.run(&steps)?;
-    pair.checkpoint(steps.len() - 1)
+    let differences = pair.run_all(&steps);
+    if !differences.is_empty() {
+        return differences;
+    }
+    pair.checkpoint(steps.len() - 1).err().into_iter().collect()
 }
 
 /// Sends the lines of a file of raw bytes.

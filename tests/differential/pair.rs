@@ -56,6 +56,8 @@ pub struct Difference {
     pub tested: String,
     /// The oracle itself did not answer as the model of a session expects: nothing was compared.
     pub is_unmodelled: bool,
+    /// Nothing behind it can be compared: a connection was closed, or replies cannot be told apart.
+    pub is_final: bool,
 }
 
 /// What a server did about one command.
@@ -147,14 +149,30 @@ impl Pair {
         let mut start = 0;
         while start < steps.len() {
             let end = batch_end(steps, start);
-            self.run_batch(&steps[start..end]).map_err(|difference| difference.after(start))?;
+            let differences = self.run_batch(&steps[start..end]);
+            if let Some(first) = differences.into_iter().next() {
+                return Err(first.after(start));
+            }
             start = end;
         }
         Ok(())
     }
 
+    /// Like [`Pair::run`], but goes on behind a difference while it is clear which reply is whose.
+    pub fn run_all(&mut self, steps: &[Step]) -> Vec<Difference> {
+        let mut all: Vec<Difference> = Vec::new();
+        let mut start = 0;
+        while start < steps.len() && !all.last().is_some_and(|last| last.is_final) {
+            let end = batch_end(steps, start);
+            let differences = self.run_batch(&steps[start..end]);
+            all.extend(differences.into_iter().map(|difference| difference.after(start)));
+            start = end;
+        }
+        all
+    }
+
     /// A batch of one connection.
-    fn run_batch(&mut self, batch: &[Step]) -> Result<(), Difference> {
+    fn run_batch(&mut self, batch: &[Step]) -> Vec<Difference> {
         let connection = batch[0].connection;
         let protocol = self.protocols[connection];
         self.oracle.open(connection, protocol);
@@ -162,18 +180,27 @@ impl Pair {
         for side in [&mut self.oracle, &mut self.tested] {
             side.send(connection, batch, self.placeholders);
         }
-        let (oracle, queued) = self.oracle_outcomes(batch)?;
+        let (oracle, queued) = match self.oracle_outcomes(batch) {
+            Ok(outcomes) => outcomes,
+            Err(difference) => return vec![difference],
+        };
+        let mut differences = Vec::new();
         for (at, ((step, outcome), queued)) in batch.iter().zip(&oracle).zip(&queued).enumerate() {
             let theirs = self.tested.outcome_like(connection, outcome, self.deadline);
             if !same_outcome(&step.args, queued, outcome, &theirs) {
+                let is_final = !matches!((outcome, &theirs), (Outcome::Replies(ours), Outcome::Replies(_)) if ours.len() == 1);
                 let (oracle, tested) = (outcome.shown(), theirs.shown());
-                return Err(Difference::new(at, show(&step.args), oracle, tested));
+                differences
+                    .push(Difference { is_final, ..Difference::new(at, show(&step.args), oracle, tested) });
+                if is_final {
+                    return differences;
+                }
             }
         }
         if matches!(oracle.last(), Some(Outcome::Closed(_))) {
             self.close(connection);
         }
-        Ok(())
+        differences
     }
 
     /// Reads the oracle's replies to a batch, up to a close; with each, the commands that EXEC's reply answers.
@@ -229,7 +256,7 @@ impl Pair {
         if !self.sessions[connection].can_ping() || self.oracle.lines[connection].is_none() {
             return Ok(());
         }
-        self.run_batch(&[Step { connection, args: vec![b"PING".to_vec(), b"drain".to_vec()] }])?;
+        self.run(&[Step { connection, args: vec![b"PING".to_vec(), b"drain".to_vec()] }])?;
         let mut ours = std::mem::take(&mut self.oracle.line(connection).messages);
         let deadline = self.deadline;
         let line = self.tested.line(connection);
@@ -284,12 +311,13 @@ impl Pair {
 
 impl Difference {
     fn new(at: usize, what: String, oracle: String, tested: String) -> Difference {
-        Difference { at, what, oracle, tested, is_unmodelled: false }
+        Difference { at, what, oracle, tested, is_unmodelled: false, is_final: false }
     }
 
     fn unmodelled(at: usize, args: &[Vec<u8>], problem: &str) -> Difference {
         let oracle = format!("answers otherwise than the model of a session expects: {problem}");
-        Difference { at, what: show(args), oracle, tested: "(not asked)".into(), is_unmodelled: true }
+        let difference = Difference::new(at, show(args), oracle, "(not asked)".into());
+        Difference { is_unmodelled: true, is_final: true, ..difference }
     }
 
     fn after(mut self, steps: usize) -> Difference {
