@@ -96,6 +96,7 @@ macro_rules! chains {
             use super::*;
             row_scenarios! { $kinds }
             scenarios! {
+                restarted_middle_and_its_replica_resume_partially => restart::middle_of_a_chain_resumes, $kinds;
                 promoting_the_middle_keeps_the_end_partial => promotion::middle_of_a_chain, $kinds;
             }
         }
@@ -124,8 +125,11 @@ mod redpoll_as_replica {
         survives_a_flipped_byte => faults::survive, Redpoll, Fault::FlippedByte;
         survives_a_wrong_checksum => faults::survive, Redpoll, Fault::WrongChecksum;
         survives_a_master_that_falls_silent => faults::survive, Redpoll, Fault::Silence;
+        survives_a_wrong_magic => faults::survive, Redpoll, Fault::WrongMagic;
+        survives_a_version_of_the_future => faults::survive, Redpoll, Fault::FutureVersion;
         survives_an_unknown_rdb_type => faults::survive, Redpoll, Fault::UnknownType;
         survives_an_unknown_command => faults::survive, Redpoll, Fault::UnknownCommand;
+        survives_garbage_in_the_stream => faults::survive, Redpoll, Fault::GarbageInStream;
     }
 }
 

@@ -73,7 +73,10 @@ pub fn second_replica_during_full_sync(kinds: &[Kind]) {
         eventually("the first full sync has begun", || topology.master().number("connected_slaves") == 1);
         let direct = Proxy::to(topology.master().port());
         second.follow(direct.port());
-        assert!(!topology.nodes[1].link_is_up(), "the first full sync was over before the second replica came");
+        assert!(
+            !topology.nodes[1].link_is_up(),
+            "the first full sync was over before the second replica came"
+        );
 
         eventually("the second replica is in", || second.link_is_up());
         topology.wait_for_links();

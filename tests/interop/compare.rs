@@ -43,7 +43,8 @@ fn difference(one: &Node, other: &Node) -> Option<String> {
         return Some(format!("between {one} and {other}:\n{}", describe(&data, &other_data)));
     }
     let [digest, other_digest] = [one, other].map(|node| node.call("DEBUG DIGEST").text());
-    (digest != other_digest).then(|| format!("equal keys, but digest {digest} on {one}, {other_digest} on {other}"))
+    (digest != other_digest)
+        .then(|| format!("equal keys, but digest {digest} on {one}, {other_digest} on {other}"))
 }
 
 fn describe(data: &Data, other: &Data) -> String {

@@ -39,26 +39,48 @@ pub enum Fault {
     WrongChecksum,
     /// Half of the file and then nothing, with the connection open.
     Silence,
+    /// The file does not begin with REDIS.
+    WrongMagic,
+    /// The file says that it is of a version far ahead.
+    FutureVersion,
     /// An entry of a type that no version has; the checksum is switched off.
     UnknownType,
     /// A sane full sync, then a command that no version has.
     UnknownCommand,
+    /// A sane full sync, then bytes that are not RESP.
+    GarbageInStream,
 }
 
 impl Fault {
+    /// Whether the full sync itself succeeds, so that the replica then holds what the fake has sent.
+    pub fn is_after_the_sync(self) -> bool {
+        matches!(self, Fault::UnknownCommand | Fault::GarbageInStream)
+    }
+
     /// Words of which the replica's log must show at least one (case does not matter) once the fault has struck.
     pub fn explained_by(self) -> &'static [&'static str] {
         match self {
-            Fault::GarbageToPing => &["ping"],
-            Fault::GarbageToPsync => &["psync"],
-            Fault::FullresyncWithoutOffset => &["fullresync"],
-            Fault::TruncatedRdb | Fault::TruncatedRdbWithMark => {
-                &["connection lost", "i/o error", "short read", "closed", "unexpected end", "truncated"]
+            Fault::GarbageToPing | Fault::GarbageToPsync => &["what is this"],
+            Fault::FullresyncWithoutOffset => {
+                &["+fullresync syntax", "malformed +fullresync", "invalid +fullresync"]
             }
+            Fault::TruncatedRdb | Fault::TruncatedRdbWithMark => &[
+                "connection lost",
+                "i/o error",
+                "short read",
+                "closed the connection",
+                "unexpected end",
+                "truncated",
+            ],
             Fault::FlippedByte | Fault::WrongChecksum => &["checksum", "crc"],
             Fault::Silence => &["timeout", "timed out"],
-            Fault::UnknownType => &["type"],
+            Fault::WrongMagic => &["signature", "magic"],
+            Fault::FutureVersion => &["rdb format version", "rdb version"],
+            Fault::UnknownType => {
+                &["encoding type", "unknown rdb type", "object type", "value type", "unknown type"]
+            }
             Fault::UnknownCommand => &["unknown command"],
+            Fault::GarbageInStream => &["protocol error"],
         }
     }
 }
@@ -132,12 +154,20 @@ fn play(fault: Fault, rdb: &[u8], mut wire: Wire) -> Result<()> {
             send_head(&mut wire, &format!("${}", rdb.len()))?;
             wire.send(&rdb[..rdb.len() / 2])?;
         }
-        Fault::FlippedByte | Fault::WrongChecksum | Fault::UnknownType => {
+        Fault::FlippedByte
+        | Fault::WrongChecksum
+        | Fault::WrongMagic
+        | Fault::FutureVersion
+        | Fault::UnknownType => {
             send_whole(&mut wire, &spoil(fault, rdb))?;
         }
         Fault::UnknownCommand => {
             send_whole(&mut wire, rdb)?;
             wire.send(b"*2\r\n$13\r\nNOSUCHCOMMAND\r\n$1\r\nx\r\n")?;
+        }
+        Fault::GarbageInStream => {
+            send_whole(&mut wire, rdb)?;
+            wire.send(b"*1\r\n!garbage\r\n")?;
         }
         Fault::GarbageToPing => {}
     }
@@ -175,6 +205,8 @@ fn spoil(fault: Fault, rdb: &[u8]) -> Vec<u8> {
             rdb[marker] ^= 0x01;
         }
         Fault::WrongChecksum => rdb[end + 1] ^= 0x01,
+        Fault::WrongMagic => rdb[..5].copy_from_slice(b"RADIS"),
+        Fault::FutureVersion => rdb[5..9].copy_from_slice(b"0999"),
         _ => {
             rdb.truncate(end);
             rdb.extend_from_slice(b"\xc8\x03key\x05value\xff");

@@ -248,7 +248,9 @@ impl Connection {
         while !bytes.is_empty() {
             match to.write(bytes) {
                 Ok(written) => bytes = &bytes[written..],
-                Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) && !self.is_dead() => {}
+                Err(e)
+                    if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) && !self.is_dead() => {
+                }
                 Err(e) => return Err(e),
             }
         }

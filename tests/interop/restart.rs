@@ -52,6 +52,29 @@ pub fn master_is_resumed_from_partially(kinds: &[Kind]) {
     assert_converges(&topology);
 }
 
+/// SHUTDOWN SAVE of a chain's middle under load: it resumes from its master, and its own replica resumes from it.
+pub fn middle_of_a_chain_resumes(kinds: &[Kind]) {
+    let Some(mut topology) = loaded(kinds) else { return };
+    let load = Load::start(topology.master(), 13, Expiry::Soon);
+    load.wait_for(WRITES);
+    let (full, partial) = topology.master().syncs_given();
+    let port = topology.links[0].port();
+    topology.nodes[1].shut_down_with_save();
+    load.wait_for(WRITES);
+    topology.nodes[1].start_again_following(port);
+    eventually("the end of the chain has resumed", || topology.nodes[1].syncs_given().1 == 1);
+    topology.wait_for_links();
+    load.wait_for(WRITES);
+    load.stop();
+    assert_eq!(
+        topology.master().syncs_given(),
+        (full, partial + 1),
+        "(full, partial) syncs given by the master"
+    );
+    assert_eq!(topology.nodes[1].syncs_given(), (0, 1), "(full, partial) syncs given by the middle");
+    assert_converges(&topology);
+}
+
 /// SIGKILL while a BGSAVE runs: what is loaded afterwards is one of the saved states, whole, never something between.
 ///
 /// A real Redis forks, and its orphan may still finish an earlier file: hence any state that was ever saved will do.

@@ -258,8 +258,8 @@ pub fn eventually_ok<T>(mut look: impl FnMut() -> Result<T, String>) -> T {
     }
 }
 
-/// Whether a redis-server stands in for redpoll; a peer that is missing is found out here too.
-fn oracle_is_under_test() -> bool {
+/// Whether a redis-server stands in for the server under test.
+pub fn oracle_is_under_test() -> bool {
     static ANSWER: OnceLock<bool> = OnceLock::new();
     *ANSWER.get_or_init(|| {
         let version = Command::new(binary_under_test()).arg("--version").output();

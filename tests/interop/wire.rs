@@ -3,6 +3,7 @@
 //! The tests' ordinary client deals in replies; a replication stream is made of requests, and its offsets count their
 //! bytes. So this is the other half: it never interprets, and it says how many bytes each thing took.
 
+use std::io::ErrorKind::{TimedOut, WouldBlock};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
@@ -13,6 +14,7 @@ pub type Command = Vec<Vec<u8>>;
 /// One connection read as a sequence of lines, payloads and commands; everything read is counted.
 pub struct Wire {
     reader: BufReader<TcpStream>,
+    patience: Duration,
     read_bytes: u64,
 }
 
@@ -21,12 +23,20 @@ impl Wire {
     pub fn new(stream: TcpStream, patience: Duration) -> Wire {
         stream.set_read_timeout(Some(patience)).expect("a read timeout");
         let _ = stream.set_nodelay(true);
-        Wire { reader: BufReader::new(stream), read_bytes: 0 }
+        Wire { reader: BufReader::new(stream), patience, read_bytes: 0 }
     }
 
     /// Bytes read so far.
     pub fn read_bytes(&self) -> u64 {
         self.read_bytes
+    }
+
+    /// Whether there is something to read within `time`; a closed connection counts, it ends the next read at once.
+    pub fn has_bytes_within(&mut self, time: Duration) -> bool {
+        self.reader.get_ref().set_read_timeout(Some(time)).expect("a read timeout");
+        let waiting = self.reader.fill_buf().is_err_and(|e| matches!(e.kind(), WouldBlock | TimedOut));
+        self.reader.get_ref().set_read_timeout(Some(self.patience)).expect("a read timeout");
+        !waiting
     }
 
     pub fn send(&mut self, bytes: &[u8]) -> std::io::Result<()> {
