@@ -168,6 +168,11 @@ impl Client {
         (bytes, closed)
     }
 
+    /// What has been read from the socket and not yet been asked for.
+    pub fn unread(&self) -> &[u8] {
+        &self.inbox[self.consumed..]
+    }
+
     fn consume(&mut self, count: usize) {
         self.consumed += count;
         if self.consumed == self.inbox.len() {
