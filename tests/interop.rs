@@ -59,6 +59,7 @@ macro_rules! row_scenarios {
             attaching_by_replicaof_under_load_ends_in_equal_data => attach::at_run_time, $kinds;
             attaching_at_start_under_load_ends_in_equal_data => attach::at_start, $kinds;
             cut_links_resume_partially_under_load => cuts::resume_partially, $kinds;
+            cut_links_never_apply_half_a_transaction => cuts::never_apply_half_a_transaction, $kinds;
             restarted_replica_resumes_partially => restart::replica_resumes_partially, $kinds;
             published_messages_pass_along => semantics::messages_pass_along, $kinds;
             the_stream_is_passed_on_unchanged => semantics::stream_is_passed_on_unchanged, $kinds;

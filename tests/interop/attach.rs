@@ -11,7 +11,8 @@ const WRITES_AFTER_SYNC: u64 = 400;
 const BULK_MEGABYTES: usize = 8;
 const SLOW_BYTES_PER_SECOND: u64 = 4 * 1024 * 1024;
 
-/// REPLICAOF sent to running servers, which must forget what they held before.
+/// REPLICAOF sent to running servers, which must forget what they held before. Then all is flushed and planted once
+/// more, so that each shape of value has come by the stream too, not only by the RDB file.
 pub fn at_run_time(kinds: &[Kind]) {
     let Some(topology) = Topology::start(kinds, &[]) else { return };
     plant(topology.master());
@@ -22,6 +23,9 @@ pub fn at_run_time(kinds: &[Kind]) {
     load.wait_for(100);
     topology.attach();
     load.wait_for(WRITES_AFTER_SYNC);
+    topology.master().call("FLUSHALL");
+    plant(topology.master());
+    load.wait_for(WRITES_AFTER_SYNC / 4);
     load.stop();
     assert_converges(&topology);
 }

@@ -4,6 +4,7 @@ use super::compare::assert_converges;
 use super::load::{Expiry, Load, plant};
 use super::proxy::{Cut, Proxy};
 use super::topology::{Kind, Node, Topology, eventually};
+use crate::support::client::{Client, encode_command};
 
 /// Cuts per link; `REDPOLL_INTEROP_CUTS` asks for more.
 const DEFAULT_CUTS: usize = 5;
@@ -11,6 +12,9 @@ const DEFAULT_CUTS: usize = 5;
 const LEAD_BYTES: i64 = 20_000;
 /// Commands between two cuts.
 const WRITES_BETWEEN: u64 = 60;
+
+/// MULTI, two SETs of 400 bytes, EXEC.
+const TRANSACTION_BYTES: u64 = 900;
 
 #[derive(Clone, Copy, Debug)]
 enum Method {
@@ -53,6 +57,42 @@ pub fn resume_partially(kinds: &[Kind]) {
     load.wait_for(WRITES_BETWEEN);
     load.stop();
     assert_converges(&topology);
+}
+
+/// The last link breaks in the middle of transactions: none is ever applied by half, and each is applied in the end.
+pub fn never_apply_half_a_transaction(kinds: &[Kind]) {
+    let Some(topology) = Topology::start_attached(kinds, &[]) else { return };
+    let above = &topology.nodes[topology.nodes.len() - 2];
+    let link = topology.links.last().expect("a link");
+    let mut writer = topology.master().connect();
+    let mut reader = topology.last().connect();
+    let mut number = 0;
+    for round in 1..=cuts_wanted() as u64 {
+        let (full, partial) = above.syncs_given();
+        link.cut_after(round * TRANSACTION_BYTES + round * TRANSACTION_BYTES / 6);
+        eventually("the link has resumed after a cut", || {
+            number += 1;
+            write_transaction(&mut writer, number);
+            let pair = reader.line("MGET unit:a unit:b");
+            let pair = pair.items().expect("two values");
+            assert!(pair[0] == pair[1], "a transaction is seen by half: {} / {}", pair[0], pair[1]);
+            !link.cut_is_pending() && above.syncs_given() == (full, partial + 1)
+        });
+    }
+    topology.wait_for_links();
+    assert_converges(&topology);
+}
+
+/// Two keys get the same value, padded to make the transaction about [`TRANSACTION_BYTES`] long.
+fn write_transaction(client: &mut Client, number: u64) {
+    let value = format!("{number:0400}");
+    let set = |key| ["SET", key, value.as_str()];
+    let commands = [&["MULTI"][..], &set("unit:a"), &set("unit:b"), &["EXEC"]];
+    let bytes: Vec<u8> = commands.iter().flat_map(|command| encode_command(command)).collect();
+    client.send_raw(&bytes).expect("send a transaction");
+    for _ in commands {
+        assert!(!client.read_reply().expect("a reply").value.is_error());
+    }
 }
 
 fn cuts_wanted() -> usize {
