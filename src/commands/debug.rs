@@ -34,9 +34,9 @@ fn debug(call: &mut Call<'_, '_>) -> Result<(), Error> {
         (b"change-repl-id", 2) => change_repl_id(call),
         (b"digest", 2) => digest(call),
         (b"digest-value", _) => digest_value(call),
-        (b"error", 3) => {
-            Err(Error(String::from_utf8_lossy(call.args.at(2)).replace(['\r', '\n'], " ").into_bytes().into()))
-        }
+        (b"error", 3) => Err(Error(
+            String::from_utf8_lossy(call.args.at(2)).replace(['\r', '\n'], " ").into_bytes().into(),
+        )),
         (b"object", 3) => object(call),
         (b"populate", 3..=5) => populate(call),
         (b"protocol", 3) => protocol(call),

@@ -36,7 +36,9 @@ fn replicaof(call: &mut Call<'_, '_>) -> Result<(), Error> {
     let port = u16::try_from(port).map_err(|_| error::INVALID_MASTER_PORT)?;
     let target = Target { host: String::from_utf8_lossy(call.args.at(1)).into_owned(), port };
     if call.server.link.target().as_ref() == Some(&target) {
-        tracing::info!("REPLICAOF would result into synchronization with the master we are already connected with. No operation performed.");
+        tracing::info!(
+            "REPLICAOF would result into synchronization with the master we are already connected with. No operation performed."
+        );
         call.reply.simple("OK Already connected to specified master");
         return Ok(());
     }
@@ -109,11 +111,15 @@ fn option(replconf: &mut Replconf, name: &[u8], value: &[u8]) -> Result<(), Erro
     let text = || String::from_utf8_lossy(value).into_owned();
     match name.to_ascii_lowercase().as_slice() {
         b"listening-port" => {
-            replconf.listening_port =
-                crate::resp::parser::number(value).and_then(|n| n.try_into().ok()).ok_or(error::NOT_INTEGER)?;
+            replconf.listening_port = crate::resp::parser::number(value)
+                .and_then(|n| n.try_into().ok())
+                .ok_or(error::NOT_INTEGER)?;
         }
         b"ip-address" if value.len() > 46 => {
-            return Err(Error::err(format!("REPLCONF ip-address provided by replica instance is too long: {} bytes", value.len())));
+            return Err(Error::err(format!(
+                "REPLCONF ip-address provided by replica instance is too long: {} bytes",
+                value.len()
+            )));
         }
         b"ip-address" => replconf.ip_address = Some(text()).filter(|ip| !ip.is_empty()),
         // What is not known is not needed: a replica may be able to do more than we ask of it.
@@ -124,7 +130,12 @@ fn option(replconf: &mut Replconf, name: &[u8], value: &[u8]) -> Result<(), Erro
         },
         b"rdb-only" => replconf.rdb_only = value == b"1",
         b"version" => replconf.version = Some(text()),
-        _ => return Err(Error::err(format!("Unrecognized REPLCONF option: {}", String::from_utf8_lossy(name)))),
+        _ => {
+            return Err(Error::err(format!(
+                "Unrecognized REPLCONF option: {}",
+                String::from_utf8_lossy(name)
+            )));
+        }
     }
     Ok(())
 }

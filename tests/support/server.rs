@@ -201,7 +201,7 @@ impl Server {
                 self.child = None;
                 return Err(self.log());
             }
-            if answers_ping(self.addr()) {
+            if answers_ping(self.addr()) && !self.port_is_another_server() {
                 return Ok(());
             }
             if Instant::now() > end {
@@ -210,6 +210,19 @@ impl Server {
             }
             std::thread::sleep(Duration::from_millis(5));
         }
+    }
+}
+
+impl Server {
+    /// Whether somebody else answers on the port: a process that took it first, while ours is about to give up.
+    fn port_is_another_server(&self) -> bool {
+        let process_id = || -> io::Result<Option<u32>> {
+            let mut client = Client::connect(self.addr())?;
+            client.send(&["INFO", "server"])?;
+            let info = client.read_reply()?.value.text();
+            Ok(info.lines().find_map(|line| line.strip_prefix("process_id:")?.parse().ok()))
+        };
+        process_id().unwrap_or_default().is_some_and(|found| Some(found) != self.pid())
     }
 }
 
@@ -265,9 +278,19 @@ fn answers_ping(addr: SocketAddr) -> bool {
     ping().unwrap_or(false)
 }
 
+/// A port that nobody listens on and that no other call of this process gets. It lies below the range from which
+/// systems take the local ports of outgoing connections: one of those could otherwise hold it when a server restarts.
 fn free_port() -> u16 {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
-    listener.local_addr().expect("an address").port()
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    const FIRST: u32 = 11_000;
+    const COUNT: u32 = 20_000;
+    loop {
+        let offset = std::process::id().wrapping_mul(131).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        let port = (FIRST + offset % COUNT) as u16;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 fn fresh_dir() -> PathBuf {
