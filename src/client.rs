@@ -124,6 +124,8 @@ pub struct Client {
     pub write_offset: u64,
     /// The connection does something else from now on.
     pub takeover: Option<Takeover>,
+    /// The master asks for an acknowledgement (REPLCONF GETACK in its stream).
+    pub ack_wanted: bool,
     /// The log has grown since the replicas were last woken.
     pub log_grew: bool,
     /// What the peer said by REPLCONF.
@@ -150,6 +152,10 @@ pub enum Takeover {
     Replica(crate::replication::SyncRequest),
     /// WAIT: no further request is read until the wait is over.
     Wait { replicas: usize, timeout_ms: u64, offset: u64 },
+    /// SAVE, or DEBUG RELOAD: no further request is read until it is done.
+    Save { reload: bool },
+    /// SHUTDOWN: no further request is read unless it is refused.
+    Shutdown { save: Option<bool>, force: bool },
     /// Nothing is read for so long (DEBUG SLEEP, without blocking the thread).
     Sleep { ms: u64 },
 }
@@ -171,6 +177,7 @@ impl Client {
             patterns: HashSet::new(),
             write_offset: 0,
             takeover: None,
+            ack_wanted: false,
             log_grew: false,
             replconf: Replconf::default(),
             verbatim: Vec::new(),

@@ -186,6 +186,12 @@ impl Effects {
         }
     }
 
+    /// Appends the effects to the log, each on its own. Returns whether there were any. The shards are still held.
+    pub fn append_separately(&self, server: &Server) -> bool {
+        server.log.append_separately(&self.list);
+        !self.list.is_empty()
+    }
+
     fn add_as_is(&mut self, db: u16, args: &[Arg<'_>]) {
         if self.wanted {
             let size = args.iter().map(|arg| arg.bytes().len() + 16).sum();
@@ -451,7 +457,7 @@ fn run(unit: Unit<'_, '_>, command: &'static Command, args: &[Arg<'_>], out: &mu
 pub fn propagate(client: &mut Client, server: &Server, effects: Effects) {
     if client.kind == Kind::Master {
         if client.transaction.is_none() {
-            server.log.append_verbatim(&mut client.verbatim);
+            server.log.append_verbatim(&mut client.verbatim, client.db);
             client.log_grew = true;
         }
         return;

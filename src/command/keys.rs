@@ -3,6 +3,7 @@
 //! The executor asks here which shards a request needs, COMMAND GETKEYS and the legacy key range of COMMAND INFO are
 //! derived from the same specs. Positions count from 0 = the command's name.
 
+use crate::executor::Args;
 use smallvec::SmallVec;
 
 bitflags::bitflags! {
@@ -30,6 +31,8 @@ pub enum Begin {
     Index(usize),
     /// After a keyword, searched from `from` on (negative: from the end, backwards).
     Keyword { word: &'static str, from: i32 },
+    /// No rule can say: the row's own lock flags and key finder know.
+    Unknown,
 }
 
 /// How the keys go on from the beginning.
@@ -40,6 +43,8 @@ pub enum Find {
     Range { last: i32, step: usize, limit: u32 },
     /// The argument at `index` from the beginning says how many keys there are, the first stands at `first`.
     KeyNum { index: usize, first: usize, step: usize },
+    /// No rule can say.
+    Unknown,
 }
 
 /// One key specification.
@@ -69,10 +74,15 @@ impl KeySpec {
     }
 
     /// Positions of the keys in `args`, which the arity check has passed; `None` when the arguments contradict the
-    /// spec (a key count that is not a number or exceeds what is there).
+    /// spec (a key count that is not a number or exceeds what is there). None either way for what is not a key but a channel
+    /// ([`KeyFlags::NOT_KEY`]) or cannot be known.
     pub fn positions<'a>(&self, argc: usize, arg: impl Fn(usize) -> &'a [u8]) -> Option<Positions> {
+        if self.flags.contains(KeyFlags::NOT_KEY) {
+            return Some(Positions::new());
+        }
         let start = match self.begin {
             Begin::Index(index) => index,
+            Begin::Unknown => return Some(Positions::new()),
             Begin::Keyword { word, from } => match find_keyword(argc, &arg, word, from) {
                 Some(at) => at + 1,
                 None => return Some(Positions::new()),
@@ -82,6 +92,7 @@ impl KeySpec {
             return Some(Positions::new());
         }
         match self.find {
+            Find::Unknown => Some(Positions::new()),
             Find::Range { last, step, limit } => Some(range_positions(argc, start, last, step, limit)),
             Find::KeyNum { index, first, step } => {
                 if start + index >= argc {
@@ -100,6 +111,43 @@ impl KeySpec {
 
 /// Positions of keys among the arguments.
 pub type Positions = SmallVec<[usize; 8]>;
+
+/// Positions of keys and what the command does to each.
+pub type FoundKeys = SmallVec<[(usize, KeyFlags); 8]>;
+
+/// Finds a request's keys where its specs say too little: arguments that decide what is done to a key, keys that stand
+/// anywhere. The arity is right.
+pub type KeyFinder = fn(Args<'_>) -> FoundKeys;
+
+/// The key range that clients older than key specs understand: `first`, `last` (negative: from the end) and `step`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct LegacyRange {
+    pub first: i64,
+    pub last: i64,
+    pub step: i64,
+}
+
+/// Reduces key specs to one range, and says if that is not the whole truth (the flag `movablekeys`).
+///
+/// Specs at fixed positions that follow one another without a gap become one range; all others are left out.
+pub fn legacy_range(specs: &[KeySpec]) -> (LegacyRange, bool) {
+    let mut movable = specs.iter().any(|spec| spec.flags.contains(KeyFlags::INCOMPLETE));
+    let mut range: Option<LegacyRange> = None;
+    for spec in specs {
+        let (Begin::Index(first), Find::Range { last, step, .. }) = (spec.begin, spec.find) else {
+            movable = true;
+            continue;
+        };
+        let (first, step) = (first as i64, step as i64);
+        let last = if last < 0 { i64::from(last) } else { first + i64::from(last) };
+        match &mut range {
+            None if step == 1 || specs.len() == 1 => range = Some(LegacyRange { first, last, step }),
+            Some(range) if step == 1 && range.last == first - 1 => range.last = last,
+            _ => movable = true,
+        }
+    }
+    (range.unwrap_or_default(), movable)
+}
 
 fn range_positions(argc: usize, start: usize, last: i32, step: usize, limit: u32) -> Positions {
     let end = if last >= 0 {

@@ -1,6 +1,6 @@
 //! Commands about the connection itself.
 
-use crate::command::{Flags, Group, Row};
+use crate::command::{Acl, Flags, Group, Row};
 use crate::error::{self, Error};
 use crate::executor::Call;
 use crate::resp::Proto;
@@ -8,8 +8,10 @@ use crate::resp::Proto;
 /// The family's rows.
 pub const ROWS: &[Row] = &[PING, ECHO, SELECT];
 
-const PING: Row =
-    Row::new("ping", -1, Group::Connection, "1.0.0", ping).flags(Flags::FAST.union(Flags::SUBSCRIBED));
+const PING: Row = Row::new("ping", -1, Group::Connection, "1.0.0", ping)
+    .flags(Flags::FAST.union(Flags::SUBSCRIBED))
+    .categories(Acl::CONNECTION)
+    .tips(&["request_policy:all_shards", "response_policy:all_succeeded"]);
 
 fn ping(call: &mut Call<'_, '_>) -> Result<(), Error> {
     if call.args.len() > 2 {
@@ -28,7 +30,9 @@ fn ping(call: &mut Call<'_, '_>) -> Result<(), Error> {
     Ok(())
 }
 
-const ECHO: Row = Row::new("echo", 2, Group::Connection, "1.0.0", echo).flags(Flags::FAST);
+const ECHO: Row = Row::new("echo", 2, Group::Connection, "1.0.0", echo)
+    .flags(Flags::LOADING.union(Flags::STALE).union(Flags::FAST))
+    .categories(Acl::CONNECTION);
 
 fn echo(call: &mut Call<'_, '_>) -> Result<(), Error> {
     call.reply.bulk(call.args.at(1));
@@ -36,7 +40,8 @@ fn echo(call: &mut Call<'_, '_>) -> Result<(), Error> {
 }
 
 const SELECT: Row = Row::new("select", 2, Group::Connection, "1.0.0", select)
-    .flags(Flags::LOADING.union(Flags::STALE).union(Flags::FAST));
+    .flags(Flags::LOADING.union(Flags::STALE).union(Flags::FAST))
+    .categories(Acl::CONNECTION);
 
 fn select(call: &mut Call<'_, '_>) -> Result<(), Error> {
     let db = call.args.int(1).map_err(|_| error::INVALID_DB)?;

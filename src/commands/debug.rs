@@ -34,19 +34,19 @@ fn debug(call: &mut Call<'_, '_>) -> Result<(), Error> {
         (b"change-repl-id", 2) => change_repl_id(call),
         (b"digest", 2) => digest(call),
         (b"digest-value", _) => digest_value(call),
-        (b"error", 3) => {
-            Err(Error(String::from_utf8_lossy(call.args.at(2)).replace(['\r', '\n'], " ").into()))
-        }
+        (b"error", 3) => Err(Error::with_code(call.args.at(2))),
         (b"object", 3) => object(call),
         (b"populate", 3..=5) => populate(call),
         (b"protocol", 3) => protocol(call),
         (b"set-active-expire", 3) => set_active_expire(call),
         (b"sleep", 3) => sleep(call),
-        _ => Err(Error::err(format!(
-            "unknown subcommand or wrong number of arguments for '{}'. Try DEBUG HELP.",
-            String::from_utf8_lossy(call.args.at(1))
-        ))),
+        _ => Err(unknown(call.args.at(1))),
     }
+}
+
+fn unknown(name: &[u8]) -> Error {
+    const BEFORE: &[u8] = b"unknown subcommand or wrong number of arguments for '";
+    Error::err([BEFORE, name, b"'. Try DEBUG HELP."].concat())
 }
 
 /// May this client use DEBUG (`enable-debug-command`)?

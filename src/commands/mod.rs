@@ -1,5 +1,7 @@
 //! The commands, a file per family: each command's row and function stand together.
 
+pub mod bitmap;
+pub mod command;
 pub mod connection;
 pub mod debug;
 pub mod generic;
@@ -12,14 +14,16 @@ use crate::command::Row;
 
 /// Every family's rows.
 pub const FAMILIES: &[&[Row]] = &[
+    bitmap::ROWS,
+    command::ROWS,
     connection::ROWS,
     debug::ROWS,
-    generic::keys::ROWS,
-    generic::expire::ROWS,
-    generic::scan::ROWS,
     generic::database::ROWS,
-    generic::object::ROWS,
     generic::dump::ROWS,
+    generic::expire::ROWS,
+    generic::keys::ROWS,
+    generic::object::ROWS,
+    generic::scan::ROWS,
     string::ROWS,
     transaction::ROWS,
 ];

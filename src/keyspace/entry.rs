@@ -22,7 +22,7 @@
 #![allow(unsafe_code)]
 
 use super::blob::{BLOB_MIN_BYTES, Blob};
-use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+use std::alloc::{Layout, alloc, dealloc, handle_alloc_error, realloc};
 use std::ptr::NonNull;
 
 const HAS_EXPIRY: u8 = 1;
@@ -59,6 +59,26 @@ pub enum ValueRef<'a> {
     Inline { bytes: &'a [u8], raw: bool },
     /// A large string.
     Blob(&'a Blob),
+}
+
+impl<'a> ValueRef<'a> {
+    /// The value's bytes; an integer is written to `digits`.
+    #[inline]
+    pub fn text<'t>(self, digits: &'t mut itoa::Buffer) -> &'t [u8]
+    where
+        'a: 't,
+    {
+        match self {
+            ValueRef::Int(n) => digits.format(n).as_bytes(),
+            ValueRef::Inline { bytes, .. } => bytes,
+            ValueRef::Blob(blob) => blob,
+        }
+    }
+
+    /// Length of the value's text in bytes.
+    pub fn text_len(self) -> usize {
+        self.text(&mut itoa::Buffer::new()).len()
+    }
 }
 
 /// A value to be stored.
@@ -360,6 +380,27 @@ impl Entry {
         }
     }
 
+    /// Adds zeros to an inline string until it has `len` bytes, fewer than [`BLOB_MIN_BYTES`]; it becomes raw. Where the
+    /// allocator has room behind the entry nothing moves.
+    pub fn grow_inline(&mut self, len: usize) {
+        let header = self.header();
+        let old_len = usize::from(header.value_len);
+        assert!(!has_payload(header.kind), "only an inline string grows in its entry");
+        assert!((old_len..BLOB_MIN_BYTES).contains(&len), "an inline string grows and stays small");
+        let before = key_offset(header) + self.key_len();
+        let tag = self.tagged.addr().get() & !ADDRESS_MASK;
+        // SAFETY: the allocation was made with `before + old_len` bytes, of which the inline value is the end; the new
+        // bytes are zeroed, and the header is told their number below.
+        unsafe {
+            let grown = realloc(self.base().as_ptr(), layout(before + old_len), before + len);
+            let Some(base) = NonNull::new(grown) else { handle_alloc_error(layout(before + len)) };
+            base.add(before + old_len).write_bytes(0, len - old_len);
+            self.tagged = base.map_addr(|a| a | tag);
+        }
+        let header = self.header_mut();
+        (header.kind, header.value_len) = (KIND_RAW, len as u16);
+    }
+
     /// The blob for changing (its length too), if the value is one.
     pub fn blob_mut(&mut self) -> Option<&mut Vec<u8>> {
         if self.header().kind != KIND_BLOB {
@@ -486,6 +527,22 @@ mod tests {
                 entry.set_expiry(77, expiry);
                 assert_eq!((entry.expiry_ms(), entry.mark(), entry.access()), (expiry, true, 9));
                 assert_eq!(text(&entry), before);
+            }
+        }
+    }
+
+    #[test]
+    fn an_inline_string_grows() {
+        for expiry in [None, Some(7)] {
+            let mut entry = Entry::new(0xabcd << 42, &[b'k'; 300], bytes(b"abc"), expiry, 9);
+            entry.set_mark(true);
+            for len in [3, 4, 1_000, BLOB_MIN_BYTES - 1] {
+                entry.grow_inline(len);
+                let mut expected = b"abc".to_vec();
+                expected.resize(len, 0);
+                assert_eq!((text(&entry), entry.key()), (expected, &[b'k'; 300][..]));
+                assert!(entry.may_match(0xabcd << 42) && entry.mark());
+                assert_eq!((entry.expiry_ms(), entry.access()), (expiry, 9));
             }
         }
     }

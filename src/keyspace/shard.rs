@@ -11,7 +11,7 @@
 //! is why even an abandoned snapshot is walked to its end.
 
 use super::Hasher;
-use super::blob::Blob;
+use super::blob::{BLOB_MIN_BYTES, Blob};
 use super::entry::{Entry, NewValue, ValueRef};
 use super::expiry::{ExpiryIndex, HASH_BITS};
 use super::reaper::Reaper;
@@ -175,6 +175,13 @@ impl Shard {
         self.changed(db, key);
     }
 
+    /// Sets the value at a position; TTL and access bits stay. A change.
+    pub fn put_at(&mut self, db: u16, hash: u64, at: Position, key: &[u8], value: NewValue<'_>) {
+        let access = self.at(db, at).access();
+        self.replace(db, hash, at, value, Ttl::Keep, access);
+        self.changed(db, key);
+    }
+
     fn create(&mut self, db: u16, hash: u64, key: &[u8], value: NewValue<'_>, ttl: Ttl, access: u32) {
         let expiry = match ttl {
             Ttl::At(at) => Some(at),
@@ -280,45 +287,56 @@ impl Shard {
         true
     }
 
-    /// A string's bytes for changing in place, at least `len` of them: the key is created if need be, the string is
-    /// made raw, zeros are added at its end. Counts as a change.
-    pub fn bytes_mut(&mut self, db: u16, hash: u64, key: &[u8], len: usize, access: u32) -> &mut [u8] {
-        match self.find(db, hash, key) {
-            None => self.create(db, hash, key, raw(&vec![0; len]), Ttl::Clear, access),
-            Some(at) => {
-                self.save_before_change(db, at);
-                self.extend(db, hash, at, len, access);
-            }
-        }
+    /// A string's bytes for changing in place, at least `len` of them: zeros are added at its end, it is made raw.
+    /// Counts as a change.
+    pub fn bytes_mut(&mut self, db: u16, hash: u64, at: Position, key: &[u8], len: usize) -> &mut [u8] {
+        self.save_before_change(db, at);
+        self.extend(db, hash, at, len);
+        self.changed(db, key);
+        self.db_mut(db).table.at_mut(at).bytes_mut().expect("made raw above")
+    }
+
+    /// A new raw string of `len` zeros under a key that is not there. Counts as a change.
+    pub fn new_bytes(&mut self, db: u16, hash: u64, key: &[u8], len: usize, access: u32) -> &mut [u8] {
+        const ZEROS: &[u8] = &[0; BLOB_MIN_BYTES];
+        let value = match ZEROS.get(..len) {
+            Some(zeros) if len < BLOB_MIN_BYTES => raw(zeros),
+            _ => NewValue::Blob(Blob::new(vec![0; len])),
+        };
+        self.create(db, hash, key, value, Ttl::Clear, access);
         self.changed(db, key);
         let at = self.find(db, hash, key).expect("just made");
         self.db_mut(db).table.at_mut(at).bytes_mut().expect("made raw above")
     }
 
-    fn extend(&mut self, db: u16, hash: u64, at: Position, len: usize, access: u32) {
+    fn extend(&mut self, db: u16, hash: u64, at: Position, len: usize) {
         let epoch = self.epoch;
         let entry = self.db_mut(db).table.at_mut(at);
-        if let Some(blob) = entry.blob_mut() {
+        if let ValueRef::Blob(blob) = entry.value() {
             if blob.len() < len {
-                blob.resize(len, 0);
+                entry.blob_mut().expect("seen above").resize(len, 0);
             }
-            entry.set_access(access);
             return;
         }
-        let mut bytes = match entry.value() {
-            ValueRef::Inline { bytes, .. } if bytes.len() >= len => {
-                entry.set_access(access);
-                return;
-            }
-            ValueRef::Inline { bytes, .. } => bytes.to_vec(),
-            ValueRef::Int(n) => itoa::Buffer::new().format(n).as_bytes().to_vec(),
-            ValueRef::Blob(_) => unreachable!("blobs were handled above"),
-        };
-        if bytes.len() < len {
-            bytes.resize(len, 0);
+        if let ValueRef::Int(n) = entry.value() {
+            let (expiry, access) = (entry.expiry_ms(), entry.access());
+            *entry =
+                Entry::new(hash, entry.key(), raw(itoa::Buffer::new().format(n).as_bytes()), expiry, access);
+            entry.set_mark(epoch);
         }
-        *entry = Entry::new(hash, entry.key(), raw(&bytes), entry.expiry_ms(), access);
-        entry.set_mark(epoch);
+        let ValueRef::Inline { bytes, .. } = entry.value() else {
+            unreachable!("the others were handled above")
+        };
+        if len >= BLOB_MIN_BYTES {
+            let mut grown = Vec::with_capacity(len);
+            grown.extend_from_slice(bytes);
+            grown.resize(len, 0);
+            let value = NewValue::Blob(Blob::new(grown));
+            *entry = Entry::new(hash, entry.key(), value, entry.expiry_ms(), entry.access());
+            entry.set_mark(epoch);
+        } else if bytes.len() < len {
+            entry.grow_inline(len);
+        }
     }
 
     /// Empties a database. Returns how many keys it held. A running snapshot gets the table; the rest is freed elsewhere.

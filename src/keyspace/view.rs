@@ -94,6 +94,12 @@ impl<'k> Held<'k> {
             .chain(many.into_iter().flatten().map(|(_, guard)| &mut **guard))
     }
 
+    /// Exchanges the contents of all shards, which must all be held, for freshly loaded ones.
+    pub fn adopt(&mut self, shards: Vec<Shard>) {
+        assert!(self.is_all(), "a data set is exchanged as a whole");
+        self.shards().zip(shards).for_each(|(old, new)| old.adopt(new));
+    }
+
     /// Is every shard held?
     pub fn is_all(&self) -> bool {
         matches!(self, Held::Many(guards) if guards.len() == SHARDS)
@@ -357,13 +363,50 @@ impl<'k> View<'k> {
         self.shard(hash).put(db, hash, key, value, ttl, access);
     }
 
-    /// A string's bytes for changing in place, at least `len` of them (zeros are added); the key is created if need be.
-    /// The value must be a string or absent: look first.
-    pub fn bytes_mut(&mut self, key: &[u8], len: usize) -> &mut [u8] {
+    /// Replaces a string (or nothing) by what `make` makes of it; the TTL stays. One lookup, and where the new value
+    /// has the old one's shape no allocation.
+    ///
+    /// # Errors
+    /// What `make` fails with; then nothing has changed.
+    pub fn update<'v, E>(
+        &mut self,
+        key: &[u8],
+        make: impl FnOnce(Option<ValueRef<'_>>) -> Result<NewValue<'v>, E>,
+    ) -> Result<(), E> {
         let hash = self.hash(key);
-        let (db, access) = (self.db, self.moment.access.initial(self.moment.now_ms));
+        let (db, at) = (self.db, self.locate(hash, key, Purpose::Write));
+        let fresh = self.moment.access.initial(self.moment.now_ms);
+        let shard = self.shard(hash);
+        let value = make(at.map(|at| shard.at(db, at).value()))?;
+        match at {
+            Some(at) => shard.put_at(db, hash, at, key, value),
+            None => shard.put(db, hash, key, value, Ttl::Clear, fresh),
+        }
         self.changes += 1;
-        self.shard(hash).bytes_mut(db, hash, key, len, access)
+        Ok(())
+    }
+
+    /// A string's bytes for changing in place, after `plan` has seen the old value (if any) and said how many bytes there
+    /// must be at least: zeros are added, the key is created if need be, the string becomes raw. `None` from `plan`
+    /// leaves everything as it is. One lookup.
+    ///
+    /// # Errors
+    /// What `plan` fails with; then nothing has changed.
+    pub fn edit<E>(
+        &mut self,
+        key: &[u8],
+        plan: impl FnOnce(Option<ValueRef<'_>>) -> Result<Option<usize>, E>,
+    ) -> Result<Option<&mut [u8]>, E> {
+        let hash = self.hash(key);
+        let (db, at) = (self.db, self.locate(hash, key, Purpose::Write));
+        let fresh = self.moment.access.initial(self.moment.now_ms);
+        let shard = self.held.shard(shard_of(hash));
+        let Some(len) = plan(at.map(|at| shard.at(db, at).value()))? else { return Ok(None) };
+        self.changes += 1;
+        Ok(Some(match at {
+            Some(at) => shard.bytes_mut(db, hash, at, key, len),
+            None => shard.new_bytes(db, hash, key, len, fresh),
+        }))
     }
 
     /// Removes a key. Returns whether it was there (an expired one was not).

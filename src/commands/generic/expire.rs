@@ -75,7 +75,7 @@ impl Condition {
                 () if call.args.is(at + 3, "gt") => Condition::GT,
                 () if call.args.is(at + 3, "lt") => Condition::LT,
                 () => {
-                    return Err(Error::err(format!("Unsupported option {}", String::from_utf8_lossy(word))));
+                    return Err(Error::err([b"Unsupported option ", word].concat()));
                 }
             };
         }

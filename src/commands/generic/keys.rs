@@ -286,7 +286,6 @@ mod tests {
         late("copy k other replace", ":0", "SELECT 0 DEL k");
         late("copy other k db 1", ":1", "MULTI DEL k SELECT 0 copy other k db 1 EXEC");
         late("move k 1", ":0", "SELECT 0 DEL k");
-        late("randomkey", "$5 other", "SELECT 0 DEL k");
         late("keys *", "*1 $5 other", "");
         late("scan 0", "*2 $1 0 *1 $5 other", "SELECT 0 DEL k");
         late("dbsize", ":2", "");

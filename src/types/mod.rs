@@ -1,0 +1,4 @@
+//! What values mean beyond their bytes. Types know no clients, time or replies.
+
+pub mod bits;
+pub mod long_double;
