@@ -5,13 +5,14 @@
 //! is a handful of atomics that only its own connection writes.
 
 use crate::command::Command;
+use crate::config::{ClientClass, Limit};
 use crate::keyspace::Blob;
 use crate::keyspace::watch::WatchFlag;
 use crate::resp::parser::Arg;
 use crate::resp::{Out, Proto};
 use atomic_waker::AtomicWaker;
 use parking_lot::Mutex;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::task::Waker;
@@ -118,16 +119,23 @@ pub struct Client {
     pub transaction: Option<Transaction>,
     pub watched: Vec<Watched>,
     pub watch_flag: WatchFlag,
-    pub channels: HashSet<Box<[u8]>>,
-    pub patterns: HashSet<Box<[u8]>>,
+    /// Sorted, so that UNSUBSCRIBE from all answers in the same order in every run.
+    pub channels: BTreeSet<Box<[u8]>>,
+    pub patterns: BTreeSet<Box<[u8]>>,
     /// The log's end after this client's last write, for WAIT.
     pub write_offset: u64,
     /// The connection does something else from now on.
     pub takeover: Option<Takeover>,
+    /// The master asks for an acknowledgement (REPLCONF GETACK in its stream).
+    pub ack_wanted: bool,
     /// The log has grown since the replicas were last woken.
     pub log_grew: bool,
     /// What the peer said by REPLCONF.
     pub replconf: Replconf,
+    /// Whom the running command has written to: they are called once the locks are released.
+    pub called: Vec<Listeners>,
+    /// Positions of the running command's arguments that MONITOR must not show (passwords).
+    pub redacted: Vec<usize>,
     /// The stream's own bytes of the current unit, for a [`Kind::Master`] client.
     pub verbatim: Vec<u8>,
 }
@@ -150,6 +158,10 @@ pub enum Takeover {
     Replica(crate::replication::SyncRequest),
     /// WAIT: no further request is read until the wait is over.
     Wait { replicas: usize, timeout_ms: u64, offset: u64 },
+    /// SAVE, or DEBUG RELOAD: no further request is read until it is done.
+    Save { reload: bool },
+    /// SHUTDOWN: no further request is read unless it is refused.
+    Shutdown { save: Option<bool>, force: bool },
     /// Nothing is read for so long (DEBUG SLEEP, without blocking the thread).
     Sleep { ms: u64 },
 }
@@ -158,6 +170,7 @@ impl Client {
     /// A fresh client.
     pub fn new(shared: Arc<Shared>, authenticated: bool) -> Client {
         Client {
+            watch_flag: shared.watch_flag.clone(),
             shared,
             kind: Kind::Normal,
             db: 0,
@@ -166,13 +179,15 @@ impl Client {
             reply_mode: ReplyMode::On,
             transaction: None,
             watched: Vec::new(),
-            watch_flag: Arc::new(AtomicBool::new(false)),
-            channels: HashSet::new(),
-            patterns: HashSet::new(),
+            channels: BTreeSet::new(),
+            patterns: BTreeSet::new(),
             write_offset: 0,
             takeover: None,
+            ack_wanted: false,
             log_grew: false,
             replconf: Replconf::default(),
+            called: Vec::new(),
+            redacted: Vec::new(),
             verbatim: Vec::new(),
         }
     }
@@ -193,6 +208,26 @@ impl Client {
         self.shared.db.store(u32::from(db), Relaxed);
     }
 
+    /// Speaks another version of the protocol from the next reply on.
+    pub fn speak(&mut self, proto: Proto) {
+        self.proto = proto;
+        self.shared.resp.store(if proto == Proto::Resp3 { 3 } else { 2 }, Relaxed);
+    }
+
+    /// Tells the others how many subscriptions there are now.
+    pub fn count_subscriptions(&self) {
+        self.shared.channels.store(self.channels.len(), Relaxed);
+        self.shared.patterns.store(self.patterns.len(), Relaxed);
+        self.shared.set_flag(ClientFlags::PUBSUB, self.subscriptions() > 0);
+    }
+
+    /// Calls those whom the last command has written to. No lock may be held: waking is a system call at times.
+    pub fn call_listeners(&mut self) {
+        for listeners in self.called.drain(..) {
+            listeners.iter().for_each(|listener| listener.call());
+        }
+    }
+
     /// Closes the connection once what has been replied is sent.
     pub fn close_after_reply(&self) {
         self.shared.set_flag(ClientFlags::CLOSE_AFTER_REPLY, true);
@@ -202,17 +237,41 @@ impl Client {
     pub fn end_transaction(&mut self) -> Option<Transaction> {
         self.shared.set_flag(ClientFlags::MULTI, false);
         self.shared.queued.store(-1, Relaxed);
+        self.shared.queued_bytes.store(0, Relaxed);
         self.transaction.take()
     }
 }
 
-/// What one client's mailbox holds.
-#[derive(Default, Debug)]
+/// Clients to whom the same is sent: a snapshot that stays as it is while it is used.
+pub type Listeners = Arc<Vec<Arc<Shared>>>;
+
+/// What waits for one client, and how much of it may.
+#[derive(Debug)]
 struct Mailbox {
     out: Out,
-    /// Total that may wait here.
-    hard_limit_bytes: u64,
+    limit: Limit,
+    /// Since when there is more than the soft limit.
+    over_soft_since_ms: Option<i64>,
 }
+
+impl Mailbox {
+    /// Has a limit been passed, with `unsent` bytes beside the mail?
+    fn is_over(&mut self, unsent: usize, now_ms: i64) -> bool {
+        let waiting = (self.out.len() + unsent) as u64;
+        if self.limit.hard > 0 && waiting > self.limit.hard {
+            return true;
+        }
+        if self.limit.soft == 0 || waiting <= self.limit.soft {
+            self.over_soft_since_ms = None;
+            return false;
+        }
+        let since_ms = *self.over_soft_since_ms.get_or_insert(now_ms);
+        now_ms - since_ms > self.limit.soft_secs.saturating_mul(1000)
+    }
+}
+
+/// Before a client has subscribed to anything.
+const NO_LIMIT: Limit = Limit { hard: 0, soft: 0, soft_secs: 0 };
 
 /// The part of a client that others see.
 #[derive(Debug)]
@@ -231,13 +290,19 @@ pub struct Shared {
     pub last_command: AtomicUsize,
     /// Queued commands, -1 outside MULTI.
     pub queued: AtomicI64,
+    /// Bytes of the queued commands' arguments.
+    pub queued_bytes: AtomicUsize,
     pub channels: AtomicUsize,
     pub patterns: AtomicUsize,
     pub watched: AtomicUsize,
+    /// Set when a watched key has changed.
+    pub watch_flag: WatchFlag,
     pub resp: AtomicU32,
     pub query_bytes: AtomicUsize,
     pub query_capacity: AtomicUsize,
+    /// Replies that are not sent yet, and the memory that they occupy.
     pub out_bytes: AtomicUsize,
+    pub out_capacity: AtomicUsize,
     pub total_net_in: AtomicU64,
     pub total_net_out: AtomicU64,
     pub total_commands: AtomicU64,
@@ -270,17 +335,20 @@ impl Shared {
             last_interaction_ms: AtomicI64::new(created_ms),
             last_command: AtomicUsize::new(0),
             queued: AtomicI64::new(-1),
+            queued_bytes: AtomicUsize::new(0),
             channels: AtomicUsize::new(0),
             patterns: AtomicUsize::new(0),
             watched: AtomicUsize::new(0),
+            watch_flag: Arc::new(AtomicBool::new(false)),
             resp: AtomicU32::new(2),
             query_bytes: AtomicUsize::new(0),
             query_capacity: AtomicUsize::new(0),
             out_bytes: AtomicUsize::new(0),
+            out_capacity: AtomicUsize::new(0),
             total_net_in: AtomicU64::new(0),
             total_net_out: AtomicU64::new(0),
             total_commands: AtomicU64::new(0),
-            mailbox: Mutex::new(Mailbox::default()),
+            mailbox: Mutex::new(Mailbox { out: Out::default(), limit: NO_LIMIT, over_soft_since_ms: None }),
             called: AtomicBool::new(false),
             waker: AtomicWaker::new(),
         }
@@ -312,19 +380,27 @@ impl Shared {
         self.call();
     }
 
-    /// Bounds what may wait in the mailbox; 0: nothing does.
-    pub fn set_mailbox_limit(&self, hard_limit_bytes: u64) {
-        self.mailbox.lock().hard_limit_bytes = hard_limit_bytes;
+    /// Bounds what may wait for the client, in the mailbox and in its connection's buffer, by its class
+    /// (`client-output-buffer-limit`). To be called again when the class or the configuration changes.
+    pub fn apply_limits(&self, limits: &[Limit; 3]) {
+        let class = match self.flags() {
+            flags if flags.contains(ClientFlags::REPLICA) => ClientClass::Replica,
+            flags if flags.contains(ClientFlags::PUBSUB) => ClientClass::Pubsub,
+            _ => ClientClass::Normal,
+        };
+        self.mailbox.lock().limit = limits[class as usize];
     }
 
     /// Puts a message into the mailbox; the connection is woken by [`Shared::call`], after unlocking whatever the sender holds.
     /// A client that does not read is ended when its limit is passed.
-    pub fn post(&self, write: impl FnOnce(&mut Vec<u8>)) {
+    pub fn post(&self, now_ms: i64, write: impl FnOnce(&mut Out)) {
+        if self.has(ClientFlags::CLOSE_ASAP) {
+            return;
+        }
         let mut mailbox = self.mailbox.lock();
-        write(mailbox.out.bytes());
-        let over = mailbox.hard_limit_bytes > 0 && mailbox.out.len() as u64 > mailbox.hard_limit_bytes;
-        if over {
-            mailbox.out.clear();
+        write(&mut mailbox.out);
+        if mailbox.is_over(self.out_bytes.load(Relaxed), now_ms) {
+            mailbox.out = Out::default();
             drop(mailbox);
             self.set_flag(ClientFlags::CLOSE_ASAP, true);
         }
@@ -332,7 +408,21 @@ impl Shared {
 
     /// Moves what the mailbox holds to the end of `out`.
     pub fn collect_mail(&self, out: &mut Out) {
-        self.mailbox.lock().out.append_to(out);
+        let mut mailbox = self.mailbox.lock();
+        mailbox.out.append_to(out);
+        if self.out_bytes.load(Relaxed) as u64 <= mailbox.limit.soft {
+            mailbox.over_soft_since_ms = None;
+        }
+    }
+
+    /// Bytes that wait in the mailbox.
+    pub fn mail_bytes(&self) -> usize {
+        self.mailbox.lock().out.len()
+    }
+
+    /// The protocol that the client speaks.
+    pub fn proto(&self) -> Proto {
+        if self.resp.load(Relaxed) == 3 { Proto::Resp3 } else { Proto::Resp2 }
     }
 
     /// Wakes the connection: there is mail, or a flag for it.

@@ -1,28 +1,44 @@
 //! Error replies: the exact text that a client sees, each typed once.
 //!
 //! A client's mistake is a value, never a panic. The text carries its code (`ERR`, `WRONGTYPE` …) but not the leading
-//! `-`. Sources: observed on redis-server 7.0.15.
+//! `-`. It is bytes, not characters: what a client sent is repeated to it as it came. Sources: observed on redis-server
+//! 7.0.15.
 
 use std::borrow::Cow;
+use std::fmt;
 
 /// An error reply.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Error(pub Cow<'static, str>);
+#[derive(Clone, PartialEq, Eq)]
+pub struct Error(pub Cow<'static, [u8]>);
 
 impl Error {
     /// An error with a fixed text, code included.
     pub const fn new(text: &'static str) -> Error {
-        Error(Cow::Borrowed(text))
+        Error(Cow::Borrowed(text.as_bytes()))
     }
 
-    /// An `ERR` with a text made at run time. Line ends become spaces, as in Redis.
-    pub fn err(text: impl AsRef<str>) -> Error {
-        Error(Cow::Owned(format!("ERR {}", text.as_ref()).replace(['\r', '\n'], " ")))
+    /// An error with a text made at run time, code included. Line ends become spaces, as in Redis.
+    pub fn made(text: impl AsRef<[u8]>) -> Error {
+        let line_end = |byte: &u8| matches!(byte, b'\r' | b'\n');
+        Error(Cow::Owned(
+            text.as_ref().iter().map(|byte| if line_end(byte) { b' ' } else { *byte }).collect(),
+        ))
+    }
+
+    /// An `ERR` with a text made at run time.
+    pub fn err(text: impl AsRef<[u8]>) -> Error {
+        Error::made([b"ERR ", text.as_ref()].concat())
+    }
+
+    /// The text as characters, for people.
+    pub fn text(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(&self.0)
     }
 
     /// The first word of the text, as INFO errorstats counts it.
     pub fn code(&self) -> &str {
-        self.0.split(' ').next().unwrap_or("ERR")
+        let word = self.0.split(|byte| *byte == b' ').next().unwrap_or_default();
+        std::str::from_utf8(word).unwrap_or("ERR")
     }
 
     /// `ERR wrong number of arguments for 'name' command`.
@@ -30,9 +46,30 @@ impl Error {
         Error::err(format!("wrong number of arguments for '{name}' command"))
     }
 
+    /// `ERR unknown subcommand or wrong number of arguments for 'sub'. Try CONTAINER HELP.`
+    pub fn subcommand_syntax(container: &str, sub: &[u8]) -> Error {
+        let sub = String::from_utf8_lossy(&sub[..sub.len().min(128)]);
+        Error::err(format!(
+            "unknown subcommand or wrong number of arguments for '{sub}'. Try {container} HELP."
+        ))
+    }
+
+    /// `EXECABORT Transaction discarded because of: …`: EXEC itself was refused.
+    pub fn exec_aborted(reason: &Error) -> Error {
+        let text = reason.text();
+        let reason = text.strip_prefix("ERR ").unwrap_or(&text);
+        Error(Cow::Owned(format!("EXECABORT Transaction discarded because of: {reason}").into_bytes()))
+    }
+
     /// `ERR invalid expire time in 'name' command`.
     pub fn invalid_expire(name: &str) -> Error {
         Error::err(format!("invalid expire time in '{name}' command"))
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Error({:?})", self.text())
     }
 }
 
@@ -66,16 +103,57 @@ errors! {
     LCS_TOO_LONG = "ERR String too long for LCS";
     LCS_TOO_LARGE = "ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len";
     INDEX_OUT_OF_RANGE = "ERR index out of range";
+    INVALID_CURSOR = "ERR invalid cursor";
+    INVALID_FIRST_DB = "ERR invalid first DB index";
+    INVALID_SECOND_DB = "ERR invalid second DB index";
+    EXPIRE_NX_AND_OTHERS = "ERR NX and XX, GT or LT options at the same time are not compatible";
+    EXPIRE_GT_AND_LT = "ERR GT and LT options at the same time are not compatible";
+    NO_FREQUENCY = "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when switching between policies at runtime LRU and LFU data will take some time to adjust.";
+    NO_IDLE_TIME = "ERR An LFU maxmemory policy is selected, idle time not tracked. Please note that when switching between policies at runtime LRU and LFU data will take some time to adjust.";
+    RESTORE_TTL = "ERR Invalid TTL value, must be >= 0";
+    RESTORE_IDLE_TIME = "ERR Invalid IDLETIME value, must be >= 0";
+    RESTORE_FREQUENCY = "ERR Invalid FREQ value, must be >= 0 and <= 255";
+    NOT_POSITIVE = "ERR value is out of range, must be positive";
+    RESP2_UNSUPPORTED = "ERR RESP2 is not supported by this command";
+    PROTOCOL_TYPE = "ERR Wrong protocol type name. Please use one of the following: string|integer|double|bignum|null|array|set|map|attrib|push|verbatim|true|false";
+    DEBUG_NOT_ALLOWED = "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can run it from a local connection, otherwise you need to set this option in the configuration file, and then restart the server.";
     INVALID_DB = "ERR invalid DB index";
     DB_OUT_OF_RANGE = "ERR DB index is out of range";
     SAME_OBJECT = "ERR source and destination objects are the same";
     BUSY_KEY = "BUSYKEY Target key name already exists.";
     READ_ONLY = "READONLY You can't write against a read only replica.";
+    AUTH_WITHOUT_PASSWORD = "ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?";
+    INT_OUT_OF_RANGE = "ERR value is out of range, value must between -2147483648 and 2147483647";
     NO_AUTH = "NOAUTH Authentication required.";
     WRONG_PASS = "WRONGPASS invalid username-password pair or user is disabled.";
+    HELLO_NO_AUTH = "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time";
+    NO_PROTO = "NOPROTO unsupported protocol version";
+    PROTO_NOT_INTEGER = "ERR Protocol version is not an integer or out of range";
+    RESET_NOT_NORMAL = "ERR can only reset normal client connections";
+    /// A client in MONITOR counts as a replica.
+    MONITOR_KEYSPACE = "ERR Replica can't interact with the keyspace";
+    MONITOR_IN_MULTI = "ERR MONITOR isn't allowed for DENY BLOCKING client";
+    CLIENT_NAME = "ERR Client names cannot contain spaces, newlines or special characters.";
+    CLIENT_ID = "ERR Invalid client ID";
+    CLIENT_ID_NOT_POSITIVE = "ERR client-id should be greater than 0";
+    NO_SUCH_CLIENT = "ERR No such client";
     LOADING = "LOADING Redis is loading the dataset in memory";
     MASTER_DOWN = "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.";
+    CANNOT_SAVE = "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands that may modify the data set are disabled, because this instance is configured to report errors during writes if RDB snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for details about the RDB error.";
+    ENDING = "ERR The server is shutting down";
+    SAVE_FAILED = "ERR";
+    SAVE_RUNNING = "ERR Background save already in progress";
+    NO_SHUTDOWN = "ERR No shutdown in progress.";
+    INVALID_MASTER_PORT = "ERR Invalid master port";
+    NO_MASTER_LINK = "NOMASTERLINK Can't SYNC while not connected with my master";
+    WAIT_ON_REPLICA = "ERR WAIT cannot be used with replica instances. Please also note that since Redis 4.0 if a replica is configured to be writable (which is not the default) writes to replicas are just local and are not propagated.";
+    TIMEOUT_NOT_INTEGER = "ERR timeout is not an integer or out of range";
+    TIMEOUT_NEGATIVE = "ERR timeout is negative";
     NO_REPLICAS = "NOREPLICAS Not enough good replicas to write.";
+    EXEC_WITHOUT_MULTI = "ERR EXEC without MULTI";
+    DISCARD_WITHOUT_MULTI = "ERR DISCARD without MULTI";
+    NESTED_MULTI = "ERR MULTI calls can not be nested";
+    WATCH_INSIDE_MULTI = "ERR WATCH inside MULTI is not allowed";
     EXEC_ABORT = "EXECABORT Transaction discarded because of previous errors.";
     OUT_OF_MEMORY = "OOM command not allowed when used memory > 'maxmemory'.";
 }

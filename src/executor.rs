@@ -11,6 +11,7 @@
 
 use crate::client::{Client, ClientFlags, Kind, OwnedArg, Queued, ReplyMode};
 use crate::command::{Command, Flags, Lookup, Row, table};
+use crate::commands::transaction;
 use crate::error::{self, Error};
 use crate::keyspace::view::{Moment, ShardSet, Viewer};
 use crate::keyspace::{BLOB_MIN_BYTES, Held, Keyspace, NewValue, SHARDS, View, shard_of};
@@ -140,6 +141,11 @@ impl Call<'_, '_> {
         self.trace = Trace::Nothing;
     }
 
+    /// MONITOR shows `(redacted)` instead of the argument at `at`.
+    pub fn redact(&mut self, at: usize) {
+        self.client.redacted.push(at);
+    }
+
     /// Runs a queued command as a part of this one (EXEC), with its reply in place.
     pub fn run_queued(&mut self, queued: &Queued) {
         let args: SmallVec<[Arg<'_>; 8]> = queued.args.iter().map(OwnedArg::as_arg).collect();
@@ -183,6 +189,12 @@ impl Effects {
                 self.list.push(Effect { db: expired.db, request });
             }
         }
+    }
+
+    /// Appends the effects to the log, each on its own. Returns whether there were any. The shards are still held.
+    pub fn append_separately(&self, server: &Server) -> bool {
+        server.log.append_separately(&self.list);
+        !self.list.is_empty()
     }
 
     fn add_as_is(&mut self, db: u16, args: &[Arg<'_>]) {
@@ -243,10 +255,12 @@ fn execute_answering(
     let command = match table().lookup(args) {
         Lookup::Found(command) => command,
         Lookup::Unknown(error) => {
+            client.shared.last_command.store(0, Relaxed);
             reject(client, server, None, &error, out);
             return Ok(());
         }
     };
+    client.shared.last_command.store(command.id, Relaxed);
     if let Err(error) = gate(client, server, command, args.len()) {
         reject(client, server, Some(command), &error, out);
         return Ok(());
@@ -274,6 +288,7 @@ fn execute_answering(
     propagate(client, server, effects);
     drop(view);
     server.stats.record_lock(locked_at.elapsed());
+    client.call_listeners();
     Ok(())
 }
 
@@ -295,10 +310,18 @@ fn moment(client: &Client, server: &Server) -> Moment {
 
 /// An error before the command ran: counted as rejected, and the end of a transaction.
 fn reject(client: &mut Client, server: &Server, command: Option<&Command>, error: &Error, out: &mut Out) {
-    if let Some(transaction) = &mut client.transaction {
-        transaction.aborted = true;
-    }
+    let ends_transaction = command.is_some_and(|command| command.row.flags.contains(Flags::QUEUED_SHARDS));
     server.stats.rejected(command, error);
+    match &mut client.transaction {
+        Some(_) if ends_transaction => {
+            client.end_transaction();
+            transaction::forget_watches(client, &server.keyspace);
+            Reply::new(out, client.proto).error(&Error::exec_aborted(error));
+            return;
+        }
+        Some(transaction) => transaction.aborted = true,
+        None => {}
+    }
     Reply::new(out, client.proto).error(error);
 }
 
@@ -306,7 +329,12 @@ fn queue(client: &mut Client, command: &'static Command, args: &[Arg<'_>]) {
     let transaction = client.transaction.as_mut().expect("asked by the caller");
     transaction.queued.push(Queued { command, args: args.iter().map(OwnedArg::from).collect() });
     client.shared.queued.store(transaction.queued.len() as i64, Relaxed);
+    let bytes = args.iter().map(|arg| arg.bytes().len()).sum();
+    client.shared.queued_bytes.fetch_add(bytes, Relaxed);
 }
+
+/// What a client in MONITOR may not do.
+const USES_KEYSPACE: Flags = Flags::WRITE.union(Flags::READONLY).union(Flags::MAY_REPLICATE);
 
 /// May the client run this command now?
 fn gate(client: &Client, server: &Server, command: &Command, argc: usize) -> Result<(), Error> {
@@ -317,17 +345,22 @@ fn gate(client: &Client, server: &Server, command: &Command, argc: usize) -> Res
     if client.kind == Kind::Master {
         return Ok(());
     }
-    if !client.authenticated && !row.flags.contains(Flags::NO_AUTH) {
+    if !client.authenticated && server.auth.is_required() && !row.flags.contains(Flags::NO_AUTH) {
         return Err(error::NO_AUTH);
     }
-    if row.flags.contains(Flags::NO_MULTI) && client.transaction.is_some() {
+    // What runs at once inside MULTI says itself what is wrong with that.
+    let refused = row.flags.contains(Flags::NO_MULTI) && !row.flags.contains(Flags::NOT_QUEUED);
+    if refused && client.transaction.is_some() {
         return Err(Error::err("Command not allowed inside a transaction"));
     }
     if client.proto == Proto::Resp2 && client.subscriptions() > 0 && !row.flags.contains(Flags::SUBSCRIBED) {
         return Err(Error::err(format!(
             "Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context",
-            row.name.replace('|', "' '")
+            row.name
         )));
+    }
+    if client.shared.has(ClientFlags::MONITOR) && row.flags.intersects(USES_KEYSPACE) {
+        return Err(error::MONITOR_KEYSPACE);
     }
     server.admits(row)
 }
@@ -389,12 +422,6 @@ fn collect_shards(server: &Server, row: &Row, args: &[Arg<'_>], into: &mut Shard
     }
     let keys = key_positions(row, args)?;
     into.extend(keys.iter().map(|at| shard_of(server.keyspace.hash(args[*at].bytes()))));
-    if row.flags.contains(Flags::CURSOR_SHARD)
-        && let Some(cursor) =
-            args.get(1).and_then(|arg| std::str::from_utf8(arg.bytes()).ok()?.parse::<u64>().ok())
-    {
-        into.push(shard_of(cursor));
-    }
     Ok(true)
 }
 
@@ -410,8 +437,6 @@ fn lock<'k>(keyspace: &'k Keyspace, shards: &[usize], tries: u32) -> Result<Held
 fn run(unit: Unit<'_, '_>, command: &'static Command, args: &[Arg<'_>], out: &mut Out, in_transaction: bool) {
     let Unit { client, server, view, effects } = unit;
     let started = server.clock.instant();
-    server.monitors.feed(server, client, command, args, in_transaction);
-    client.shared.last_command.store(command.id, Relaxed);
     let (changes, db, end) = (view.changes(), client.db, out.end());
     let mut call = Call {
         args: Args(args),
@@ -439,6 +464,8 @@ fn run(unit: Unit<'_, '_>, command: &'static Command, args: &[Arg<'_>], out: &mu
         out.truncate(end);
         Reply::new(out, client.proto).error(error);
     }
+    server.monitors.feed(server, client, command, args);
+    client.redacted.clear();
     server.stats.ran(command, started.elapsed(), result.as_ref().err());
 }
 
@@ -446,7 +473,7 @@ fn run(unit: Unit<'_, '_>, command: &'static Command, args: &[Arg<'_>], out: &mu
 pub fn propagate(client: &mut Client, server: &Server, effects: Effects) {
     if client.kind == Kind::Master {
         if client.transaction.is_none() {
-            server.log.append_verbatim(&mut client.verbatim);
+            server.log.append_verbatim(&mut client.verbatim, client.db);
             client.log_grew = true;
         }
         return;

@@ -7,7 +7,7 @@
 //! new one, so that logrotate needs no signal. Redis opens and closes the file for every line; a stat per line finds out the same for less.
 
 use crate::config::enums::LogLevel;
-use crate::config::{Config, StartError};
+use crate::config::{Config, StartError, os_text};
 use parking_lot::Mutex;
 use std::fmt::{self, Write as _};
 use std::fs::{File, OpenOptions};
@@ -51,11 +51,8 @@ pub fn set_level(level: LogLevel) {
 /// A relative name is taken from the directory at this moment.
 pub fn init(config: &Config) -> Result<(), StartError> {
     set_level(config.loglevel);
-    let sink = Sink::open(&config.logfile).map_err(|error| {
-        let text = error.to_string();
-        let reason = text.split(" (os error").next().unwrap_or_default();
-        StartError::Together(format!("Can't open the log file: {reason}"))
-    })?;
+    let sink = Sink::open(&config.logfile)
+        .map_err(|error| StartError::Together(format!("Can't open the log file: {}", os_text(&error))))?;
     let lines = tracing_subscriber::registry().with(RedisLines { sink: Mutex::new(sink) });
     tracing::subscriber::set_global_default(lines)
         .map_err(|_| StartError::Refused("the log has been started already".into()))

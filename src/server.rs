@@ -1,52 +1,267 @@
 //! The server: what all connections share.
 
-use crate::client::Registry;
+use crate::auth::Auth;
+use crate::client::{Client, Registry};
 use crate::clock::Clock;
 use crate::command::{Flags, Row};
 use crate::config::Config;
+use crate::config::enums::MaxmemoryPolicy;
+use crate::control::Orders;
 use crate::error::{self, Error};
-use crate::keyspace::{AccessPolicy, Hasher, Keyspace, Reaper};
+use crate::keyspace::{AccessPolicy, Hasher, Keyspace, Reaper, Shard};
 use crate::monitor::Monitors;
-use crate::replication::log::Log;
+use crate::net::IoThreads;
+use crate::persistence::Persistence;
+use crate::pubsub::PubSub;
+use crate::replication::Hub;
+use crate::replication::link::{Link, Target};
+use crate::replication::log::{Log, ReplId};
+use crate::snapshot::Snapshots;
 use crate::stats::Stats;
 use arc_swap::ArcSwap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use parking_lot::Mutex;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 
 /// Everything that is not a single connection's.
 pub struct Server {
     pub clock: Clock,
     pub config: ArcSwap<Config>,
+    /// The configuration file, if there is one.
+    pub config_file: Option<PathBuf>,
     pub keyspace: Keyspace,
     pub log: Log,
+    pub hub: Hub,
+    pub link: Link,
+    pub snapshots: Snapshots,
+    pub persistence: Persistence,
+    pub auth: Auth,
     pub clients: Registry,
     pub monitors: Monitors,
+    pub pubsub: PubSub,
     pub stats: Stats,
-    replica: AtomicBool,
+    pub orders: Orders,
+    pub run_id: ReplId,
+    pub started_ms: i64,
+    /// DEBUG SET-ACTIVE-EXPIRE.
+    pub active_expire: AtomicBool,
+    /// One change of the configuration at a time.
+    pub config_changes: Mutex<()>,
+    io_threads: OnceLock<IoThreads>,
+    trouble: AtomicU32,
     seed: AtomicU64,
+    hot: Hot,
+}
+
+/// What commands look at all the time, taken out of the configuration.
+#[derive(Default)]
+struct Hot {
+    max_bulk_bytes: AtomicU64,
+    normal_output_limit: AtomicU64,
+    /// 0: LRU; else LFU: log factor in the upper, decay minutes in the lower half, plus 1 << 63.
+    access: AtomicU64,
+    lazy_expire: AtomicBool,
+}
+
+const LFU: u64 = 1 << 63;
+
+bitflags::bitflags! {
+    /// Circumstances in which not every command may run. Usually none.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+    struct Trouble: u32 {
+        /// The data set is being loaded at start.
+        const LOADING = 1 << 0;
+        /// We follow a master.
+        const REPLICA = 1 << 1;
+        /// min-replicas-to-write is set.
+        const MIN_REPLICAS = 1 << 2;
+        /// The last background save failed and writes are to stop then.
+        const CANNOT_SAVE = 1 << 3;
+        /// The server ends: replicas are getting the last writes.
+        const ENDING = 1 << 4;
+    }
 }
 
 impl Server {
     /// A server with an empty keyspace.
     pub fn new(config: Config) -> Arc<Server> {
+        Server::with_file(config, None)
+    }
+
+    /// A server with an empty keyspace and a configuration file.
+    pub fn with_file(config: Config, config_file: Option<PathBuf>) -> Arc<Server> {
         let hasher = Hasher::new((rand::random(), rand::random()));
-        Arc::new(Server {
-            clock: Clock::default(),
-            keyspace: Keyspace::new(16, hasher, Reaper::start()),
-            log: Log::new(1 << 20),
+        let databases = config.databases.min(u32::from(u16::MAX)) as u16;
+        let clock = Clock::default();
+        let server = Arc::new(Server {
+            keyspace: Keyspace::new(databases, hasher, Reaper::start()),
+            log: Log::new(config.repl_backlog_size),
+            hub: Hub::default(),
+            link: Link::default(),
+            snapshots: Snapshots::default(),
+            persistence: Persistence::new(clock.now_ms()),
+            auth: Auth::new(&config.requirepass),
             clients: Registry::default(),
             monitors: Monitors::default(),
+            pubsub: PubSub::default(),
             stats: Stats::default(),
-            replica: AtomicBool::new(false),
+            orders: Orders::default(),
+            run_id: ReplId::random(),
+            started_ms: clock.now_ms(),
+            active_expire: AtomicBool::new(true),
+            config_changes: Mutex::new(()),
+            io_threads: OnceLock::new(),
+            trouble: AtomicU32::new(0),
             seed: AtomicU64::new(rand::random()),
+            hot: Hot::default(),
             config: ArcSwap::from_pointee(config),
-        })
+            config_file,
+            clock,
+        });
+        server.config_changed();
+        server
+    }
+
+    /// Takes over what a changed configuration means for running commands.
+    pub fn config_changed(&self) {
+        let config = self.config.load();
+        self.hot.max_bulk_bytes.store(config.proto_max_bulk_len, Relaxed);
+        self.hot.normal_output_limit.store(config.client_output_buffer_limit[0].hard, Relaxed);
+        self.hot.lazy_expire.store(config.lazyfree_lazy_expire, Relaxed);
+        let lfu =
+            matches!(config.maxmemory_policy, MaxmemoryPolicy::AllkeysLfu | MaxmemoryPolicy::VolatileLfu);
+        let lfu =
+            if lfu { LFU | (config.lfu_log_factor as u64) << 32 | config.lfu_decay_time as u64 } else { 0 };
+        self.hot.access.store(lfu, Relaxed);
+        self.auth.set_password(&config.requirepass);
+        self.log.lock().set_keep_bytes(config.repl_backlog_size);
+        self.set_trouble(Trouble::MIN_REPLICAS, config.min_replicas_to_write > 0);
+        self.note_save_result();
+        for client in self.clients.all() {
+            client.apply_limits(&config.client_output_buffer_limit);
+        }
+    }
+
+    fn set_trouble(&self, trouble: Trouble, on: bool) {
+        if on {
+            self.trouble.fetch_or(trouble.bits(), Relaxed);
+        } else {
+            self.trouble.fetch_and(!trouble.bits(), Relaxed);
+        }
+    }
+
+    fn trouble(&self) -> Trouble {
+        Trouble::from_bits_truncate(self.trouble.load(Relaxed))
+    }
+
+    /// The last background save has ended, or what follows from it has changed.
+    pub fn note_save_result(&self) {
+        let config = self.config.load();
+        let stops = config.stop_writes_on_bgsave_error && !config.save.is_empty();
+        self.set_trouble(Trouble::CANNOT_SAVE, stops && !self.persistence.last_bgsave_ok());
+    }
+
+    /// The data set is being loaded at start, or no more.
+    pub fn set_loading(&self, loading: bool) {
+        self.set_trouble(Trouble::LOADING, loading);
+    }
+
+    /// Is the data set being loaded at start?
+    pub fn is_loading(&self) -> bool {
+        self.trouble().contains(Trouble::LOADING)
     }
 
     /// Do we follow a master?
     #[inline]
     pub fn is_replica(&self) -> bool {
-        self.replica.load(Relaxed)
+        self.trouble().contains(Trouble::REPLICA)
+    }
+
+    /// Commands treat us as a replica from now on. The caller holds all shards.
+    pub fn mark_replica(&self) {
+        self.set_trouble(Trouble::REPLICA, true);
+        crate::logging::set_role(crate::logging::Role::Replica);
+    }
+
+    /// We are about to end: no writes any more.
+    pub fn stop_writing(&self) {
+        self.set_trouble(Trouble::ENDING, true);
+    }
+
+    /// We go on after all.
+    pub fn go_on_writing(&self) {
+        self.set_trouble(Trouble::ENDING, false);
+    }
+
+    /// Follows a master. The caller holds all shards.
+    pub fn become_replica(&self, target: Target) {
+        self.mark_replica();
+        self.hub.disconnect_all();
+        self.link.follow(Some(target), self.clock.now_ms());
+    }
+
+    /// Follows nobody any more: the former history's id stays valid up to here. The caller holds all shards.
+    pub fn become_master(&self) {
+        self.link.follow(None, self.clock.now_ms());
+        let mut ring = self.log.lock();
+        let ids = &mut ring.ids;
+        (ids.id2, ids.id) = (ids.id, ReplId::random());
+        let (former, current) = (ids.id2, ids.id);
+        let second_offset = ring.end() as i64 + 1;
+        ring.ids.second_offset = second_offset;
+        ring.forget_selected();
+        drop(ring);
+        self.set_trouble(Trouble::REPLICA, false);
+        crate::logging::set_role(crate::logging::Role::Master);
+        tracing::info!(
+            "Setting secondary replication ID to {former}, valid up to offset: {second_offset}. New replication ID is {current}"
+        );
+        // They learn the new id when they ask again.
+        self.hub.disconnect_all();
+    }
+
+    /// Exchanges the data set, and the history that it belongs to, for a master's: all at once.
+    pub fn replace_data(&self, shards: Vec<Shard>, id: ReplId, offset: u64, stream_db: Option<u16>) {
+        let mut held = self.keyspace.lock_all();
+        let since = self.clock.instant();
+        let mut ring = self.log.lock();
+        held.adopt(shards);
+        ring.ids = crate::replication::log::Ids { id, id2: ReplId::NONE, second_offset: -1 };
+        ring.restart(offset);
+        ring.set_selected(stream_db);
+        self.log.want();
+        drop(ring);
+        drop(held);
+        self.stats.record_lock(since.elapsed());
+        self.hub.disconnect_all();
+    }
+
+    /// The I/O threads.
+    ///
+    /// # Panics
+    /// Before [`Server::set_io_threads`].
+    pub fn io_threads(&self) -> &IoThreads {
+        self.io_threads.get().expect("I/O threads are started before anything is accepted")
+    }
+
+    /// Hands the I/O threads over, once.
+    pub fn set_io_threads(&self, threads: IoThreads) {
+        assert!(self.io_threads.set(threads).is_ok(), "I/O threads are started once");
+    }
+
+    /// Wakes the replicas' connections.
+    #[inline]
+    pub fn wake_replicas(&self) {
+        self.hub.wake();
+    }
+
+    /// A client has gone.
+    pub fn forget_client(&self, client: &mut Client) {
+        self.clients.remove(client.id());
+        self.monitors.remove(client.id());
+        self.pubsub.forget(client);
+        crate::commands::transaction::forget_watches(client, &self.keyspace);
     }
 
     /// A fresh seed for a unit's random numbers.
@@ -58,23 +273,77 @@ impl Server {
     /// How accesses to keys are recorded.
     #[inline]
     pub fn access_policy(&self) -> AccessPolicy {
-        AccessPolicy::Lru
+        match self.hot.access.load(Relaxed) {
+            0 => AccessPolicy::Lru,
+            lfu => AccessPolicy::Lfu { log_factor: ((lfu & !LFU) >> 32) as u32, decay_minutes: lfu as u32 },
+        }
+    }
+
+    /// `proto-max-bulk-len`.
+    #[inline]
+    pub fn max_bulk_bytes(&self) -> u64 {
+        self.hot.max_bulk_bytes.load(Relaxed)
+    }
+
+    /// The hard limit of `client-output-buffer-limit normal`; 0: none.
+    #[inline]
+    pub fn normal_output_limit(&self) -> u64 {
+        self.hot.normal_output_limit.load(Relaxed)
     }
 
     /// Are expired keys propagated as UNLINK (`lazyfree-lazy-expire`)?
+    #[inline]
     pub fn lazy_expire(&self) -> bool {
-        false
+        self.hot.lazy_expire.load(Relaxed)
     }
 
     /// May a normal client run this command in the server's present state?
     ///
     /// # Errors
     /// The refusal.
+    #[inline]
     pub fn admits(&self, row: &Row) -> Result<(), Error> {
-        if row.is_write() && self.is_replica() {
+        match self.trouble() {
+            trouble if trouble.is_empty() => Ok(()),
+            trouble => self.admits_in(trouble, row),
+        }
+    }
+
+    fn admits_in(&self, trouble: Trouble, row: &Row) -> Result<(), Error> {
+        let config = self.config.load();
+        let replica = trouble.contains(Trouble::REPLICA);
+        if row.is_write() && trouble.contains(Trouble::ENDING) {
+            return Err(error::ENDING);
+        }
+        if row.is_write() && !replica && trouble.contains(Trouble::CANNOT_SAVE) {
+            return Err(error::CANNOT_SAVE);
+        }
+        if row.is_write() && !replica && trouble.contains(Trouble::MIN_REPLICAS) {
+            let good = self.hub.good(i64::from(config.min_replicas_max_lag), self.clock.now_ms());
+            if good < config.min_replicas_to_write as usize {
+                return Err(error::NO_REPLICAS);
+            }
+        }
+        if row.is_write() && replica && config.replica_read_only {
             return Err(error::READ_ONLY);
         }
-        let _ = row.flags.contains(Flags::LOADING);
+        if replica
+            && !config.replica_serve_stale_data
+            && !row.flags.contains(Flags::STALE)
+            && !self.link.is_up()
+        {
+            return Err(error::MASTER_DOWN);
+        }
+        if trouble.contains(Trouble::LOADING) && !row.flags.contains(Flags::LOADING) {
+            return Err(error::LOADING);
+        }
         Ok(())
+    }
+
+    /// Changes to the data set since the start.
+    pub fn changes(&self) -> u64 {
+        let mut changes = 0;
+        self.keyspace.for_each_shard(|shard| changes += shard.stats.dirty);
+        changes
     }
 }

@@ -77,6 +77,30 @@ pub struct Stats {
     pub sync_partial_err: AtomicU64,
     pub repl_input_bytes: AtomicU64,
     pub repl_output_bytes: AtomicU64,
+    pub unexpected_errors: AtomicU64,
+    rates: Mutex<Rates>,
+}
+
+/// Samples per average, as many as Redis keeps.
+const SAMPLES: usize = 16;
+
+/// Averages over the last samples.
+#[derive(Default, Debug)]
+struct Rates {
+    last_ms: i64,
+    last: [u64; 5],
+    per_sec: [[u64; SAMPLES]; 5],
+    at: usize,
+}
+
+/// What is measured per second.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Rate {
+    Commands,
+    Input,
+    Output,
+    ReplInput,
+    ReplOutput,
 }
 
 thread_local! {
@@ -137,6 +161,34 @@ impl Stats {
     /// Error replies by code.
     pub fn errors(&self) -> BTreeMap<String, u64> {
         self.errors.lock().clone()
+    }
+
+    /// Takes a sample for the averages.
+    pub fn sample(&self, now_ms: i64) {
+        let now = [
+            self.sum(|stats| stats.commands_processed.get()),
+            self.sum(|stats| stats.net_input_bytes.get()),
+            self.sum(|stats| stats.net_output_bytes.get()),
+            self.repl_input_bytes.load(Relaxed),
+            self.repl_output_bytes.load(Relaxed),
+        ];
+        let mut rates = self.rates.lock();
+        let elapsed_ms = now_ms - rates.last_ms;
+        if rates.last_ms > 0 && elapsed_ms > 0 {
+            let at = rates.at;
+            for (rate, now) in now.iter().enumerate() {
+                rates.per_sec[rate][at] = now.saturating_sub(rates.last[rate]) * 1000 / elapsed_ms as u64;
+            }
+            rates.at = (at + 1) % SAMPLES;
+        }
+        rates.last = now;
+        rates.last_ms = now_ms;
+    }
+
+    /// An average per second.
+    pub fn rate(&self, rate: Rate) -> u64 {
+        let rates = self.rates.lock();
+        rates.per_sec[rate as usize].iter().sum::<u64>() / SAMPLES as u64
     }
 
     /// Shards were held for so long.

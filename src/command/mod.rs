@@ -9,10 +9,16 @@
 use crate::error::Error;
 use crate::executor::Call;
 
+pub mod docs;
+#[cfg(test)]
+mod facts;
+pub mod finders;
+mod index;
+pub mod introspect;
 pub mod keys;
 pub mod table;
 
-pub use keys::{Begin, Find, KeyFlags, KeySpec};
+pub use keys::{Begin, Find, FoundKeys, KeyFinder, KeyFlags, KeySpec};
 pub use table::{Command, Lookup, Table, table};
 
 /// What runs a command: a plain function without I/O, lock or clock. The reply goes to `call.reply`.
@@ -44,8 +50,6 @@ bitflags::bitflags! {
         const MOVABLEKEYS = 1 << 19;
         /// Redpoll's own: the executor locks every shard (keys that cannot be known, or all of them).
         const ALL_SHARDS = 1 << 20;
-        /// Redpoll's own: the executor locks the shard that a SCAN cursor names.
-        const CURSOR_SHARD = 1 << 23;
         /// Redpoll's own: the executor locks the shards of the queued commands' keys (EXEC).
         const QUEUED_SHARDS = 1 << 24;
         /// Redpoll's own: the executor locks the shards of the client's watched keys.
@@ -88,11 +92,44 @@ bitflags::bitflags! {
 pub enum Group {
     Generic,
     String,
-    Bitmap,
+    List,
+    Set,
+    SortedSet,
+    Hash,
     Pubsub,
     Transactions,
     Connection,
     Server,
+    Scripting,
+    Hyperloglog,
+    Cluster,
+    Geo,
+    Stream,
+    Bitmap,
+}
+
+impl Group {
+    /// The name that COMMAND DOCS prints.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Group::Generic => "generic",
+            Group::String => "string",
+            Group::List => "list",
+            Group::Set => "set",
+            Group::SortedSet => "sorted-set",
+            Group::Hash => "hash",
+            Group::Pubsub => "pubsub",
+            Group::Transactions => "transactions",
+            Group::Connection => "connection",
+            Group::Server => "server",
+            Group::Scripting => "scripting",
+            Group::Hyperloglog => "hyperloglog",
+            Group::Cluster => "cluster",
+            Group::Geo => "geo",
+            Group::Stream => "stream",
+            Group::Bitmap => "bitmap",
+        }
+    }
 }
 
 /// One command or subcommand. Built by the const methods below, so that a row reads as a sentence.
@@ -106,6 +143,8 @@ pub struct Row {
     /// Explicit categories only; [`Row::acl`] adds those that follow from the flags.
     pub explicit_acl: Acl,
     pub keys: &'static [KeySpec],
+    /// Finds the keys for COMMAND GETKEYS where the specs cannot tell all about them.
+    pub key_finder: Option<KeyFinder>,
     pub group: Group,
     /// The version of Redis that introduced it.
     pub since: &'static str,
@@ -129,6 +168,7 @@ impl Row {
             flags: Flags::empty(),
             explicit_acl: Acl::empty(),
             keys: &[],
+            key_finder: None,
             group,
             since,
             tips: &[],
@@ -155,6 +195,12 @@ impl Row {
         self
     }
 
+    /// Sets the function that knows the keys better than the specs.
+    pub const fn key_finder(mut self, finder: KeyFinder) -> Row {
+        self.key_finder = Some(finder);
+        self
+    }
+
     /// Sets the tips of COMMAND INFO.
     pub const fn tips(mut self, tips: &'static [&'static str]) -> Row {
         self.tips = tips;
@@ -167,23 +213,34 @@ impl Row {
         self
     }
 
-    /// All ACL categories: the explicit ones and those implied by flags and group (as `setImplicitACLCategories`
-    /// of Redis 7 describes: write, read, admin+dangerous, pubsub, fast or slow, blocking).
+    /// All ACL categories: the explicit ones and those implied by the flags. A read-only flag implies `read` except for
+    /// scripts, whose reads are those of the commands they call; what is not fast is slow.
     pub fn acl(&self) -> Acl {
+        let implied = [
+            (Flags::WRITE, Acl::WRITE),
+            (Flags::ADMIN, Acl::ADMIN.union(Acl::DANGEROUS)),
+            (Flags::PUBSUB, Acl::PUBSUB),
+            (Flags::FAST, Acl::FAST),
+            (Flags::BLOCKING, Acl::BLOCKING),
+        ];
         let mut acl = self.explicit_acl;
-        acl.set(Acl::WRITE, self.flags.contains(Flags::WRITE));
-        acl.set(Acl::READ, self.flags.contains(Flags::READONLY) && !acl.contains(Acl::SCRIPTING));
-        if self.flags.contains(Flags::ADMIN) {
-            acl |= Acl::ADMIN | Acl::DANGEROUS;
+        for (flag, categories) in implied {
+            if self.flags.contains(flag) {
+                acl |= categories;
+            }
         }
-        if self.flags.contains(Flags::PUBSUB) {
-            acl |= Acl::PUBSUB;
+        if self.flags.contains(Flags::READONLY) && !acl.contains(Acl::SCRIPTING) {
+            acl |= Acl::READ;
         }
-        acl |= if self.flags.contains(Flags::FAST) { Acl::FAST } else { Acl::SLOW };
-        if self.flags.contains(Flags::BLOCKING) {
-            acl |= Acl::BLOCKING;
+        if !acl.contains(Acl::FAST) {
+            acl |= Acl::SLOW;
         }
         acl
+    }
+
+    /// The name without its container's.
+    pub fn subname(&self) -> &'static str {
+        self.name.split_once('|').map_or(self.name, |(_, sub)| sub)
     }
 
     /// Is `argc` (with the name) a right number of arguments?

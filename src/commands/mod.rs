@@ -1,12 +1,44 @@
 //! The commands, a file per family: each command's row and function stand together.
 
 pub mod bitmap;
+pub mod client;
+pub mod command;
 pub mod connection;
+pub mod debug;
+pub mod generic;
+pub mod persistence;
+pub mod pubsub;
+pub mod replication;
 pub mod string;
 #[cfg(test)]
 pub mod testing;
+pub mod transaction;
 
 use crate::command::Row;
+use crate::error::Error;
+use crate::executor::Call;
 
 /// Every family's rows.
-pub const FAMILIES: &[&[Row]] = &[bitmap::ROWS, connection::ROWS, string::ROWS];
+pub const FAMILIES: &[&[Row]] = &[
+    bitmap::ROWS,
+    client::ROWS,
+    command::ROWS,
+    connection::ROWS,
+    debug::ROWS,
+    generic::keys::ROWS,
+    generic::expire::ROWS,
+    generic::scan::ROWS,
+    generic::database::ROWS,
+    generic::object::ROWS,
+    generic::dump::ROWS,
+    persistence::ROWS,
+    pubsub::ROWS,
+    replication::ROWS,
+    string::ROWS,
+    transaction::ROWS,
+];
+
+/// The handler of a container's own row, which is asked only when the subcommand is missing.
+fn container(call: &mut Call<'_, '_>) -> Result<(), Error> {
+    Err(Error::arity(call.command.row.name))
+}

@@ -46,12 +46,14 @@ impl Bench {
         let args: Vec<Arg<'_>> = args.iter().map(|arg| Arg::Slice(arg)).collect();
         let mut out = Out::default();
         execute(client, server, &args, &mut out, PATIENCE).expect("nobody else locks");
-        let mut all = Vec::new();
-        let _ = out.drain(|slices| {
-            slices.iter().for_each(|slice| all.extend_from_slice(slice));
-            Ok::<_, ()>(slices.iter().map(|slice| slice.len()).sum())
-        });
-        String::from_utf8_lossy(&all).trim_end_matches("\r\n").replace("\r\n", " ")
+        text(out)
+    }
+
+    /// What has been posted to a client since the last call, as text.
+    pub fn mail(client: &Client) -> String {
+        let mut out = Out::default();
+        client.shared.collect_mail(&mut out);
+        text(out)
     }
 
     /// What the log has got since the last call, as words.
@@ -81,6 +83,15 @@ impl Bench {
         self.client.proto = Proto::Resp3;
         self
     }
+}
+
+fn text(mut out: Out) -> String {
+    let mut all = Vec::new();
+    let _ = out.drain(|slices| {
+        slices.iter().for_each(|slice| all.extend_from_slice(slice));
+        Ok::<_, ()>(slices.iter().map(|slice| slice.len()).sum())
+    });
+    String::from_utf8_lossy(&all).trim_end_matches("\r\n").replace("\r\n", " ")
 }
 
 #[test]

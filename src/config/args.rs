@@ -32,7 +32,7 @@ pub fn load(args: &[String]) -> Result<Loaded, StartError> {
     let mut text = Vec::new();
     let mut first = 1;
     match &file {
-        Some(path) if path.extension().is_some_and(|ending| ending == "toml") => {
+        Some(path) if is_toml(path) => {
             let toml = reader.read(path)?;
             first += toml.iter().filter(|b| **b == b'\n').count();
             toml_file::read(&mut reader, &toml)?;
@@ -54,6 +54,11 @@ pub fn load(args: &[String]) -> Result<Loaded, StartError> {
         return Err(StartError::Refused(not_built.refuse.join("\n")));
     }
     Ok(Loaded { config, file, warnings: not_built.warn })
+}
+
+/// Whether a configuration file is read as TOML. CONFIG REWRITE cannot write such a file: it knows redis.conf only.
+pub fn is_toml(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ending == "toml")
 }
 
 /// Modes of redis-server that are other programs here, or none.
@@ -78,9 +83,11 @@ struct CommandLine {
 
 impl CommandLine {
     fn parse(args: &[String]) -> CommandLine {
-        let file = args.first().filter(|arg| !arg.starts_with('-') && !arg.is_empty());
-        let mut line = CommandLine { file: file.cloned(), stdin: false, options: Vec::new() };
+        let file = args.first().filter(|arg| !arg.starts_with('-'));
         let start = usize::from(file.is_some());
+        // An empty name is no file.
+        let file = file.filter(|name| !name.is_empty()).cloned();
+        let mut line = CommandLine { file, stdin: false, options: Vec::new() };
         let mut waits_for_value = false;
         for (index, arg) in args.iter().enumerate().skip(start) {
             let (first, last) = (index == 0, index + 1 == args.len());
@@ -128,7 +135,6 @@ fn files_text(reader: &mut Reader, path: &Path) -> Result<Vec<u8>, StartError> {
             text.push(b'\n');
         }
     }
-    // The line after a last newline is not there: what follows in other texts counts on from here.
     Ok(text)
 }
 
@@ -187,6 +193,7 @@ mod tests {
         assert_eq!(config(&["--save", "--port", "1"]).save, []);
         assert_eq!(config(&["--SAVE", "--port", "1"]).port, 1);
         assert_eq!(config(&["--port", "1"]).save.len(), 3);
+        assert_eq!(run(&[""]).unwrap().file, None);
     }
 
     #[test]
@@ -217,6 +224,12 @@ mod tests {
         assert_eq!(loaded.file.as_deref(), Some(path.as_path()));
         wrong(&[name, "--prot"], 4, "prot", BAD);
         wrong(&[name, "b.conf"], 4, "\"b.conf\"", "Module config specified without value");
+        let toml = dir.join("a.toml");
+        std::fs::write(&toml, "timeout = 3\nsave = [[9, 9]]\n").unwrap();
+        let name_of_toml = toml.to_str().unwrap();
+        let made = config(&[name_of_toml, "--port", "5", "--save", "8", "8"]);
+        assert_eq!((made.timeout, made.port, made.save.len()), (3, 5, 2));
+        wrong(&[name_of_toml, "--prot"], 4, "prot", BAD);
         std::fs::remove_dir_all(&dir).unwrap();
         let missing = run(&[name]).unwrap_err().to_string();
         assert_eq!(

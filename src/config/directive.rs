@@ -20,6 +20,9 @@ pub enum Change {
     Hidden,
 }
 
+/// Reads a directive's words into its field.
+pub type Setter = fn(&mut Config, &[Vec<u8>], At) -> Result<(), String>;
+
 /// One directive: its names and how it acts on a `Config`.
 pub struct Directive {
     /// The name of today.
@@ -31,7 +34,7 @@ pub struct Directive {
     /// Whether its value is a list of words.
     pub many: fn(&Config) -> bool,
     /// Reads the words into the field; the error is Redis's text.
-    pub set: fn(&mut Config, &[Vec<u8>], At) -> Result<(), String>,
+    pub set: Setter,
     /// The value as CONFIG GET prints it.
     pub show: fn(&Config) -> Vec<u8>,
     /// Whether two configurations agree on it.

@@ -342,13 +342,12 @@ pub mod checks {
         }
     }
 
-    /// `proc-title-template`: known variables only, and not an empty title. Observed: redis-server 7.0.15 refuses `{title}`
-    /// alone when the title is empty at that moment; that is not a property of the template, so it is accepted here.
+    /// `proc-title-template`: known variables only, and something besides the title, as it may be empty.
     pub fn proc_title(text: &str) -> Result<(), &'static str> {
         const VARIABLES: [&str; 7] =
             ["title", "listen-addr", "server-mode", "port", "tls-port", "unixsocket", "config-file"];
         let refusal = "template format is invalid or contains unknown variables";
-        if text.trim().is_empty() {
+        if text.replace("{title}", "").trim().is_empty() {
             return Err(refusal);
         }
         let mut rest = text;
@@ -435,7 +434,7 @@ mod tests {
         check(Checked(checks::dbfilename), text(), "a/b", Err("dbfilename can't be a path, just a filename"));
         check(Checked(checks::appenddirname), text(), "", Err("appenddirname can't be empty"));
         let refusal = Err("template format is invalid or contains unknown variables");
-        for template in ["{foo}", "{", ""] {
+        for template in ["{foo}", "{", "", " {title}"] {
             check(Checked(checks::proc_title), text(), template, refusal.clone());
         }
         check(Checked(checks::proc_title), text(), "x{port}y", Ok("x{port}y".into()));

@@ -23,11 +23,11 @@ mod toml_file;
 mod usage;
 
 pub use access::SetError;
-pub use args::{Loaded, load};
+pub use args::{Loaded, is_toml, load};
 pub use directive::{Change, Directive};
 pub use file::{StartError, parse_lines};
 pub use kinds::Share;
-pub use lists::{ClientClass, Limit, SavePoint};
+pub use lists::{ClientClass, Limit, SavePoint, os_text};
 pub use not_built::NotBuilt;
 pub use table::{Config, DIRECTIVES};
 pub use usage::{COMPATIBLE_VERSION, answer};

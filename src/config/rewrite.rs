@@ -2,14 +2,14 @@
 //!
 //! The rules, observed on redis-server 7.0.15: comments and order stay; a directive's lines are replaced where they stand, under its name
 //! of today, further ones for the same directive go; what stands nowhere and differs from its default is added at the end, under one line that
-//! says so; runs of empty lines shrink to one; lines that this server does not know stay as they are.
+//! says so; runs of empty lines shrink to one; all other lines, such as `include` and `rename-command`, stay as they are.
 //!
 //! Invariant: loading the result gives the same configuration (but for `include`: lines of included files are written again into this one).
 
 use super::Config;
 use super::directive::Directive;
 use super::kinds::Lines;
-use super::syntax::{quote, split_args};
+use super::syntax::split_args;
 use super::table::DIRECTIVES;
 
 /// The line above what CONFIG REWRITE adds.
@@ -27,17 +27,8 @@ impl Config {
         if let Some(users) = users {
             file.put("user", users.iter().map(|user| ([b"user ", user.as_slice()].concat(), true)).collect());
         }
-        let renamed = |(old, new): &(Vec<u8>, Vec<u8>)| {
-            ([b"rename-command ", old.as_slice(), b" ", &word(new)].concat(), false)
-        };
-        file.put("rename-command", self.rename_command.iter().map(renamed).collect());
         file.text()
     }
-}
-
-fn word(value: &[u8]) -> Vec<u8> {
-    let plain = !value.is_empty() && value.iter().all(|b| b.is_ascii_graphic() && !b"\"'\\#".contains(b));
-    if plain { value.to_vec() } else { quote(value) }
 }
 
 /// A line of the file: kept as it is, or one of a directive's that waits to be replaced.

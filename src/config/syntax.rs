@@ -11,7 +11,7 @@ pub fn split_args(line: &[u8]) -> Option<Vec<Vec<u8>>> {
     let mut rest = &line[..end];
     let mut words = Vec::new();
     loop {
-        rest = rest.trim_ascii_start_c();
+        rest = skip_blanks(rest);
         if rest.is_empty() {
             return Some(words);
         }
@@ -21,20 +21,15 @@ pub fn split_args(line: &[u8]) -> Option<Vec<Vec<u8>>> {
     }
 }
 
-/// The blanks of C's `isspace`, which has the vertical tab that `trim_ascii` lacks.
+/// What may stand between words: the blanks of C's `isspace`. A word that is not quoted ends at fewer (observed: redis-server 7.0.15
+/// takes `8\v9` for one word).
 fn is_blank(byte: u8) -> bool {
     byte.is_ascii_whitespace() || byte == 0x0b
 }
 
-trait TrimC {
-    fn trim_ascii_start_c(&self) -> &[u8];
-}
-
-impl TrimC for [u8] {
-    fn trim_ascii_start_c(&self) -> &[u8] {
-        let start = self.iter().position(|&b| !is_blank(b)).unwrap_or(self.len());
-        &self[start..]
-    }
+fn skip_blanks(rest: &[u8]) -> &[u8] {
+    let start = rest.iter().position(|&b| !is_blank(b)).unwrap_or(rest.len());
+    &rest[start..]
 }
 
 /// One word and what follows it.
@@ -45,7 +40,7 @@ fn word(mut rest: &[u8]) -> Option<(Vec<u8>, &[u8])> {
             [] => return Some((out, rest)),
             [b'"', after @ ..] => return closed(double_quoted(after, &mut out)?, out),
             [b'\'', after @ ..] => return closed(single_quoted(after, &mut out)?, out),
-            [b, ..] if is_blank(*b) => return Some((out, rest)),
+            [b' ' | b'\t' | b'\r' | b'\n', ..] => return Some((out, rest)),
             [b, after @ ..] => {
                 out.push(*b);
                 rest = after;
@@ -147,7 +142,7 @@ mod tests {
     #[test]
     fn words_and_quotes() {
         check("", Some(&[]));
-        check(" \t port\x0b 1 ", Some(&["port", "1"]));
+        check(" \t port \x0b1\x0b2 ", Some(&["port", "1\x0b2"]));
         check(r#"a "b c" 'd e'"#, Some(&["a", "b c", "d e"]));
         check(r#"a"b c""#, Some(&["ab c"]));
         check(r#""" ''"#, Some(&["", ""]));

@@ -6,6 +6,7 @@
 
 pub mod access;
 pub mod blob;
+pub mod cursor;
 pub mod entry;
 pub mod expiry;
 pub mod reaper;
@@ -13,9 +14,11 @@ pub mod shard;
 pub mod table;
 pub mod view;
 pub mod watch;
+pub mod whole;
 
 pub use access::AccessPolicy;
 pub use blob::{BLOB_MIN_BYTES, Blob};
+pub use cursor::Cursor;
 pub use entry::{Entry, NewValue, ValueRef};
 pub use reaper::Reaper;
 pub use shard::{Captured, Shard, Ttl};
@@ -77,9 +80,15 @@ impl Keyspace {
         Keyspace { hasher, slots, databases, reaper }
     }
 
-    /// Another empty keyspace with the same hash secret, to load into beside this one.
-    pub fn sibling(&self) -> Keyspace {
-        Keyspace::new(self.databases, self.hasher, self.reaper.clone())
+    /// Empty shards with the same hash secret, to load into beside this keyspace.
+    pub fn empty_shards(&self) -> Vec<Shard> {
+        let databases = usize::from(self.databases);
+        (0..SHARDS).map(|_| Shard::new(databases, self.hasher, self.reaper.clone())).collect()
+    }
+
+    /// The hash function.
+    pub fn hasher(&self) -> Hasher {
+        self.hasher
     }
 
     /// Number of databases.
@@ -112,10 +121,5 @@ impl Keyspace {
     /// Locks all shards in ascending order.
     pub fn lock_all(&self) -> Held<'_> {
         Held::all(self)
-    }
-
-    /// The shards' contents, for a keyspace that nobody else knows (a freshly loaded one).
-    pub fn into_shards(self) -> impl Iterator<Item = Shard> {
-        self.slots.into_vec().into_iter().map(|slot| slot.0.into_inner())
     }
 }

@@ -16,7 +16,7 @@ use super::entry::{Entry, NewValue, ValueRef};
 use super::expiry::{ExpiryIndex, HASH_BITS};
 use super::reaper::Reaper;
 use super::table::{Position, Table};
-use super::watch::Watches;
+use super::watch::{Event, Watches};
 use std::sync::mpsc::Sender;
 
 /// The old state of something that changed while a snapshot runs.
@@ -156,9 +156,13 @@ impl Shard {
     }
 
     fn changed(&mut self, db: u16, key: &[u8]) {
+        self.tell(db, key, Event::Changed);
+    }
+
+    fn tell(&mut self, db: u16, key: &[u8], event: Event) {
         self.stats.dirty += 1;
         if !self.watches.is_empty() {
-            self.watches.touch(db, key);
+            self.watches.touch(db, key, event);
         }
     }
 
@@ -246,7 +250,7 @@ impl Shard {
         if is_large(&entry) {
             self.reaper.bury(entry);
         }
-        self.changed(db, key);
+        self.tell(db, key, Event::Deleted);
         true
     }
 
@@ -254,14 +258,12 @@ impl Shard {
     /// state afterwards.
     pub fn take(&mut self, db: u16, hash: u64, key: &[u8]) -> Option<Entry> {
         let at = self.find(db, hash, key)?;
-        self.save_before_change(db, at);
         let entry = self.take_out(db, hash, at);
-        self.changed(db, key);
+        self.tell(db, key, Event::Deleted);
         Some(entry)
     }
 
-    /// Takes the entry out of table and index; the snapshot gets it as it is if it has not seen it (then a bare
-    /// copy is returned).
+    /// Takes the entry out of table and index; the snapshot gets a copy if it has not seen it.
     fn take_out(&mut self, db: u16, hash: u64, at: Position) -> Entry {
         self.save_before_change(db, at);
         let db = &mut self.dbs[usize::from(db)];
@@ -339,10 +341,9 @@ impl Shard {
 
     /// Empties a database. Returns how many keys it held. A running snapshot gets the table; the rest is freed elsewhere.
     pub fn clear(&mut self, db: u16) -> usize {
-        self.watches.touch_present(db, |key| {
-            self.dbs[usize::from(db)].table.find(self.hasher.hash(key), key).is_some()
-        });
         let part = &mut self.dbs[usize::from(db)];
+        let hasher = self.hasher;
+        self.watches.touch_all(db, |key| part.table.find(hasher.hash(key), key).map(|_| Event::Deleted));
         let snapshot_db = part.snapshot_db;
         let old = std::mem::take(part);
         let keys = old.len();
@@ -361,16 +362,22 @@ impl Shard {
         keys
     }
 
-    /// Exchanges two databases. Watched keys that exist in either count as changed.
+    /// Exchanges two databases. Watched keys that exist in either count as changed; the swap itself counts as no change
+    /// of this shard.
     pub fn swap(&mut self, a: u16, b: u16) {
+        let Shard { watches, dbs, hasher, .. } = self;
         for (watched, other) in [(a, b), (b, a)] {
-            self.watches.touch_present(watched, |key| {
-                let hash = self.hasher.hash(key);
-                [watched, other].iter().any(|db| self.dbs[usize::from(*db)].table.find(hash, key).is_some())
+            watches.touch_all(watched, |key| {
+                let hash = hasher.hash(key);
+                let there = |db: u16| dbs[usize::from(db)].table.find(hash, key).is_some();
+                match (there(watched), there(other)) {
+                    (_, true) => Some(Event::Changed),
+                    (true, false) => Some(Event::Deleted),
+                    (false, false) => None,
+                }
             });
         }
-        self.dbs.swap(usize::from(a), usize::from(b));
-        self.stats.dirty += 1;
+        dbs.swap(usize::from(a), usize::from(b));
     }
 
     /// One key that is due at `now_ms`, by the index: `None` when nothing is.
@@ -431,8 +438,10 @@ impl Shard {
     /// is one, and is freed elsewhere.
     pub fn adopt(&mut self, other: Shard) {
         for db in 0..self.dbs.len() as u16 {
-            self.watches.touch_present(db, |key| {
-                other.dbs[usize::from(db)].table.find(self.hasher.hash(key), key).is_some()
+            let hasher = self.hasher;
+            self.watches.touch_all(db, |key| {
+                let new = &other.dbs[usize::from(db)].table;
+                new.find(hasher.hash(key), key).map(|_| Event::Changed)
             });
             self.clear(db);
         }

@@ -70,11 +70,11 @@ impl Table {
         self.segments.len() * (SEGMENT_BUCKETS * size_of::<Bucket>() + size_of::<Segment>())
     }
 
-    /// Bits of the address of the bucket that `hash` falls into.
+    /// Bits of the address of the bucket that `hash` falls into: one more where the bucket has been split.
     fn address_bits(&self, hash: u64) -> u32 {
         let level = self.buckets.ilog2();
-        let wide = hash as usize & ((2usize << level) - 1);
-        if wide < self.buckets { level + 1 } else { level }
+        let low = hash as usize & ((1usize << level) - 1);
+        if low + (1usize << level) < self.buckets { level + 1 } else { level }
     }
 
     #[inline]
@@ -356,6 +356,22 @@ mod tests {
                 }
             }
             assert!(keys[..stays].iter().all(|key| seen.contains(key)), "lost with {before} {during}");
+        }
+    }
+
+    #[test]
+    fn a_walk_visits_every_entry_once() {
+        let mut table = Table::default();
+        for n in 0..2_000 {
+            put(&mut table, format!("k{n}").as_bytes(), n);
+            if n % 61 == 0 || n < 100 {
+                let (mut visits, mut seen) = (0, HashSet::new());
+                table.for_each(|entry| {
+                    visits += 1;
+                    seen.insert(entry.key().to_vec());
+                });
+                assert_eq!((visits, seen.len()), (table.len(), table.len()));
+            }
         }
     }
 

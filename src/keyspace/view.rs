@@ -10,6 +10,7 @@ use super::access::AccessPolicy;
 use super::entry::{Entry, NewValue, ValueRef};
 use super::shard::{Shard, ShardStats, Ttl};
 use super::table::Position;
+use super::watch::Watches;
 use super::{Keyspace, SHARDS, shard_of};
 use crate::error::Error;
 use parking_lot::MutexGuard;
@@ -93,6 +94,12 @@ impl<'k> Held<'k> {
             .chain(many.into_iter().flatten().map(|(_, guard)| &mut **guard))
     }
 
+    /// Exchanges the contents of all shards, which must all be held, for freshly loaded ones.
+    pub fn adopt(&mut self, shards: Vec<Shard>) {
+        assert!(self.is_all(), "a data set is exchanged as a whole");
+        self.shards().zip(shards).for_each(|(old, new)| old.adopt(new));
+    }
+
     /// Is every shard held?
     pub fn is_all(&self) -> bool {
         matches!(self, Held::Many(guards) if guards.len() == SHARDS)
@@ -130,6 +137,14 @@ pub struct Moment {
     pub seed: u64,
 }
 
+impl Moment {
+    /// Is a key with this expiry gone for the viewer?
+    #[inline]
+    pub fn is_expired(&self, expiry_ms: Option<i64>) -> bool {
+        expiry_ms.is_some_and(|at| at < self.now_ms && self.viewer != Viewer::MasterStream)
+    }
+}
+
 /// The held shards at one moment, from one database.
 pub struct View<'k> {
     held: Held<'k>,
@@ -145,7 +160,11 @@ pub struct View<'k> {
 /// What a lookup is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Purpose {
+    /// A read by a client: counts a hit or a miss, records the access.
     Read,
+    /// A read about the key rather than of its value: counts a hit or a miss.
+    Look,
+    /// A read before a change: records the access.
     Write,
     Peek,
 }
@@ -218,13 +237,6 @@ impl<'k> View<'k> {
         &mut self.shard(hash).stats
     }
 
-    fn is_expired(&self, entry_expiry: Option<i64>) -> bool {
-        match entry_expiry {
-            Some(at) => at < self.moment.now_ms && self.moment.viewer != Viewer::MasterStream,
-            None => false,
-        }
-    }
-
     /// Where a key stands for this viewer: expired keys are gone (and deleted, on a master).
     #[inline]
     fn locate(&mut self, hash: u64, key: &[u8], purpose: Purpose) -> Option<Position> {
@@ -232,7 +244,7 @@ impl<'k> View<'k> {
         let mut found = self.shard(hash).find(db, hash, key);
         if let Some(at) = found {
             let expiry_ms = self.shard(hash).at(db, at).expiry_ms();
-            if self.is_expired(expiry_ms) {
+            if self.moment.is_expired(expiry_ms) {
                 self.bury_expired(hash, key);
                 found = None;
             }
@@ -242,7 +254,8 @@ impl<'k> View<'k> {
                 self.shard(hash).stats.hits += 1;
                 self.record_access(hash, at);
             }
-            (Purpose::Read, None) => self.shard(hash).stats.misses += 1,
+            (Purpose::Look, Some(_)) => self.shard(hash).stats.hits += 1,
+            (Purpose::Read | Purpose::Look, None) => self.shard(hash).stats.misses += 1,
             (Purpose::Write, Some(at)) => self.record_access(hash, at),
             (Purpose::Write, None) | (Purpose::Peek, _) => {}
         }
@@ -286,7 +299,22 @@ impl<'k> View<'k> {
         Some(self.shard(hash).at(db, at))
     }
 
-    /// Looks a key up without a trace (OBJECT, TTL, DEBUG).
+    /// Looks a key up for a question about it (TYPE, TTL, OBJECT): counts a hit or a miss, but is no access.
+    pub fn look(&mut self, key: &[u8]) -> Option<&Entry> {
+        let hash = self.hash(key);
+        let at = self.locate(hash, key, Purpose::Look)?;
+        let db = self.db;
+        Some(self.shard(hash).at(db, at))
+    }
+
+    /// The entry under a key as it stands in the table, logically expired or not (DEBUG).
+    pub fn stored(&mut self, key: &[u8]) -> Option<&Entry> {
+        let (hash, db) = (self.hash(key), self.db);
+        let shard = self.shard(hash);
+        shard.find(db, hash, key).map(|at| shard.at(db, at))
+    }
+
+    /// Looks a key up without a trace.
     pub fn peek(&mut self, key: &[u8]) -> Option<&Entry> {
         let hash = self.hash(key);
         let at = self.locate(hash, key, Purpose::Peek)?;
@@ -297,6 +325,14 @@ impl<'k> View<'k> {
     /// Is the key there (for a change)? Records the access.
     pub fn exists(&mut self, key: &[u8]) -> bool {
         self.read_for_write(key).is_some()
+    }
+
+    /// As [`View::exists`], in another database.
+    pub fn exists_in(&mut self, db: u16, key: &[u8]) -> bool {
+        let selected = std::mem::replace(&mut self.db, db);
+        let found = self.exists(key);
+        self.db = selected;
+        found
     }
 
     /// A string for reading; `None` when there is none.
@@ -400,25 +436,26 @@ impl<'k> View<'k> {
         let from_hash = self.hash(from);
         let db = self.db;
         let Some(entry) = self.shard(from_hash).take(db, from_hash, from) else { return };
-        self.changes += 1;
-        self.place(to, to_db, &entry);
+        self.place(to, to_db, &entry, entry.access());
     }
 
-    /// Copies what is at `from` to `to` in database `to_db`, over whatever is there, TTL included.
+    /// Copies what is at `from` to `to` in database `to_db`, over whatever is there, TTL included. The copy is new to LRU
+    /// and LFU.
     pub fn copy(&mut self, from: &[u8], to: &[u8], to_db: u16) {
         let from_hash = self.hash(from);
         let Some(at) = self.locate(from_hash, from, Purpose::Peek) else { return };
         let db = self.db;
         let entry = self.shard(from_hash).at(db, at).clone();
-        self.place(to, to_db, &entry);
+        let access = self.moment.access.initial(self.moment.now_ms);
+        self.place(to, to_db, &entry, access);
     }
 
-    fn place(&mut self, to: &[u8], to_db: u16, entry: &Entry) {
+    fn place(&mut self, to: &[u8], to_db: u16, entry: &Entry, access: u32) {
         let hash = self.hash(to);
         let ttl = entry.expiry_ms().map_or(Ttl::Clear, Ttl::At);
         self.changes += 1;
         let value = NewValue::from_ref(entry.value());
-        self.shard(hash).put(to_db, hash, to, value, ttl, entry.access());
+        self.shard(hash).put(to_db, hash, to, value, ttl, access);
     }
 
     /// Sets the LRU or LFU bits of a key (RESTORE's IDLETIME and FREQ).
@@ -430,12 +467,18 @@ impl<'k> View<'k> {
         }
     }
 
-    /// Is a key there that is expired for clients but not yet deleted?
+    /// Is a key there that is expired for clients but not yet deleted? The key's shard must be held.
     pub fn is_logically_expired(&mut self, db: u16, key: &[u8]) -> bool {
         let hash = self.hash(key);
         let now_ms = self.moment.now_ms;
         let shard = self.shard(hash);
         shard.find(db, hash, key).is_some_and(|at| shard.at(db, at).expiry_ms().is_some_and(|at| at < now_ms))
+    }
+
+    /// The watched keys of a held shard, that of `key`.
+    pub fn watches(&mut self, key: &[u8]) -> &mut Watches {
+        let hash = self.hash(key);
+        &mut self.shard(hash).watches
     }
 
     /// Deletes up to `limit` due keys of the held shards, a database after the other. Returns whether more are due.

@@ -121,12 +121,14 @@ impl Log {
         self.wanted.store(true, Relaxed);
     }
 
-    /// Stops keeping one; the offset stays.
+    /// Stops keeping one; the offset stays, the id does not. The caller holds all shards.
     pub fn unwant(&self) {
         self.wanted.store(false, Relaxed);
         let mut ring = self.lock();
         let end = ring.end();
         ring.restart(end);
+        // What is not written down from now on makes another history.
+        ring.ids = Ids { id: ReplId::random(), id2: ReplId::NONE, second_offset: -1 };
     }
 
     /// Locks the contents. Shards first, if any.
@@ -152,12 +154,30 @@ impl Log {
         ring.end()
     }
 
-    /// Appends a master's own bytes and empties `bytes`.
-    pub fn append_verbatim(&self, bytes: &mut Vec<u8>) {
+    /// Appends effects that have nothing to do with each other.
+    pub fn append_separately(&self, effects: &[Effect]) {
+        if effects.is_empty() {
+            return;
+        }
+        let mut ring = self.lock();
+        effects.iter().for_each(|effect| ring.append_request(effect.db, &effect.request));
+        ring.trim();
+    }
+
+    /// Appends a master's own bytes and empties `bytes`; `db` is what the stream has selected then.
+    pub fn append_verbatim(&self, bytes: &mut Vec<u8>, db: u16) {
         let mut ring = self.lock();
         ring.append(bytes);
+        ring.selected = Some(db);
         ring.trim();
         bytes.clear();
+    }
+
+    /// Appends a request that belongs to no database (PING, REPLCONF GETACK).
+    pub fn append_request(&self, request: &[u8]) {
+        let mut ring = self.lock();
+        ring.append(request);
+        ring.trim();
     }
 }
 

@@ -1,12 +1,17 @@
-//! Replication: the log and its ids, the master's side of PSYNC, the replica's link.
+//! Replication, both ways.
+//!
+//! As a master: [`psync`] decides what a replica gets, [`master`] serves it on its own connection, [`hub`] knows all replicas,
+//! [`wait`] is WAIT. As a replica: [`handshake`] is the protocol as a state machine without I/O, [`link`] drives it, [`apply`] runs
+//! the master's stream. [`log`] is what both have in common.
 
+pub mod apply;
+pub mod handshake;
+pub mod hub;
+pub mod link;
 pub mod log;
+pub mod master;
+pub mod psync;
+pub mod wait;
 
-/// What a replica asks for.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum SyncRequest {
-    /// SYNC: a bare RDB with its length, then the stream.
-    Sync,
-    /// PSYNC with the id and the first byte wanted (`?` and -1 for a full resync).
-    Psync { id: Vec<u8>, offset: i64 },
-}
+pub use hub::Hub;
+pub use psync::SyncRequest;

@@ -94,9 +94,9 @@ pub struct Parser {
 }
 
 impl Parser {
-    /// In the middle of a request?
-    pub fn is_idle(&self) -> bool {
-        self.done || (self.args_left.is_none() && self.large.is_none())
+    /// Is a large argument being received (all of it, perhaps, but not yet looked at)?
+    pub fn is_gathering(&self) -> bool {
+        self.large.is_some()
     }
 
     /// Bytes that the parser itself holds (large arguments).

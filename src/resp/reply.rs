@@ -68,7 +68,7 @@ impl<'o> Reply<'o> {
     /// An error.
     pub fn error(&mut self, error: &Error) {
         self.raw(b"-");
-        self.raw(error.0.as_bytes());
+        self.raw(&error.0);
         self.raw(b"\r\n");
     }
 
@@ -185,6 +185,6 @@ impl<'o> Reply<'o> {
         ));
         lines.iter().for_each(|line| self.simple(line));
         self.simple("HELP");
-        self.simple("    Print this help.");
+        self.simple("    Prints this help.");
     }
 }

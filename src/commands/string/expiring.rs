@@ -99,7 +99,8 @@ pub(super) const SET: Row = Row::new("set", -3, Group::String, "1.0.0", set)
     .flags(Flags::WRITE.union(Flags::DENYOOM))
     .categories(Acl::STRING)
     .keys(&[KeySpec::one(1, RW_ACCESS_UPDATE.union(KeyFlags::VARIABLE_FLAGS))
-        .notes("RW and ACCESS due to the optional `GET` argument")]);
+        .notes("RW and ACCESS due to the optional `GET` argument")])
+    .key_finder(crate::command::finders::set);
 
 fn set(call: &mut Call<'_, '_>) -> Result<(), Error> {
     if call.args.len() == 3 {

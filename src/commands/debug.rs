@@ -1,0 +1,269 @@
+//! DEBUG: what tests of clients and of replication ask a server for.
+//!
+//! DEBUG DIGEST is computed as redis-server 7.0 does, so that it can be compared with that of a real master or replica:
+//! SHA-1 sums of keys and values, combined so that the order of keys does not matter. What crashes, leaks or restarts a
+//! server is left out.
+
+use super::generic::dump::payload_of;
+use super::generic::object::{encoding_name, reference_count};
+use crate::client::Takeover;
+use crate::command::{Flags, Group, Row};
+use crate::error::{self, Error};
+use crate::executor::Call;
+use crate::keyspace::access::idle_secs;
+use crate::keyspace::{Entry, NewValue, Ttl, ValueRef};
+use crate::replication::log::ReplId;
+use crate::resp::Proto;
+use sha1::{Digest as _, Sha1};
+use std::sync::atomic::Ordering::Relaxed;
+
+/// The family's rows.
+pub const ROWS: &[Row] = &[DEBUG];
+
+const DEBUG: Row = Row::new("debug", -2, Group::Server, "1.0.0", debug).flags(
+    Flags::ADMIN.union(Flags::NOSCRIPT).union(Flags::LOADING).union(Flags::STALE).union(Flags::ALL_SHARDS),
+);
+
+fn debug(call: &mut Call<'_, '_>) -> Result<(), Error> {
+    if !debug_allowed(call) {
+        return Err(error::DEBUG_NOT_ALLOWED);
+    }
+    let name = call.args.at(1).to_ascii_lowercase();
+    match (name.as_slice(), call.args.len()) {
+        (b"help", 2) => help(call),
+        (b"change-repl-id", 2) => change_repl_id(call),
+        (b"digest", 2) => digest(call),
+        (b"digest-value", _) => digest_value(call),
+        (b"error", 3) => Err(Error(
+            String::from_utf8_lossy(call.args.at(2)).replace(['\r', '\n'], " ").into_bytes().into(),
+        )),
+        (b"object", 3) => object(call),
+        (b"populate", 3..=5) => populate(call),
+        (b"protocol", 3) => protocol(call),
+        (b"set-active-expire", 3) => set_active_expire(call),
+        (b"sleep", 3) => sleep(call),
+        _ => Err(Error::err(format!(
+            "unknown subcommand or wrong number of arguments for '{}'. Try DEBUG HELP.",
+            String::from_utf8_lossy(call.args.at(1))
+        ))),
+    }
+}
+
+/// May this client use DEBUG (`enable-debug-command`)?
+fn debug_allowed(_call: &Call<'_, '_>) -> bool {
+    true
+}
+
+fn help(call: &mut Call<'_, '_>) -> Result<(), Error> {
+    const LINES: &[&str] = &[
+        "CHANGE-REPL-ID",
+        "    Change the replication IDs of the instance.",
+        "    Dangerous: should be used only for testing the replication subsystem.",
+        "DIGEST",
+        "    Output a hex signature representing the current DB content.",
+        "DIGEST-VALUE <key> [<key> ...]",
+        "    Output a hex signature of the values of all the specified keys.",
+        "ERROR <string>",
+        "    Return a Redis protocol error with <string> as message. Useful for clients",
+        "    unit tests to simulate Redis errors.",
+        "OBJECT <key>",
+        "    Show low level info about `key` and associated value.",
+        "POPULATE <count> [<prefix>] [<size>]",
+        "    Create <count> string keys named key:<num>. If <prefix> is specified then",
+        "    it is used instead of the 'key' prefix. These are not propagated to",
+        "    replicas.",
+        "PROTOCOL <type>",
+        "    Reply with a test value of the specified type. <type> can be: string,",
+        "    integer, double, bignum, null, array, set, map, attrib, push, verbatim,",
+        "    true, false.",
+        "SET-ACTIVE-EXPIRE <0|1>",
+        "    Setting it to 0 disables expiring keys in background when they are not",
+        "    accessed (otherwise the Redis behavior). Setting it to 1 reenables back the",
+        "    default.",
+        "SLEEP <seconds>",
+        "    Read nothing from this connection for <seconds>. Decimals allowed.",
+    ];
+    call.reply.help("debug", LINES);
+    Ok(())
+}
+
+fn change_repl_id(call: &mut Call<'_, '_>) -> Result<(), Error> {
+    let mut ring = call.server.log.lock();
+    ring.ids.id = ReplId::random();
+    ring.ids.id2 = ReplId::NONE;
+    ring.ids.second_offset = -1;
+    drop(ring);
+    call.reply.ok();
+    Ok(())
+}
+
+fn set_active_expire(call: &mut Call<'_, '_>) -> Result<(), Error> {
+    call.server.active_expire.store(call.args.at(2) != b"0", Relaxed);
+    call.reply.ok();
+    Ok(())
+}
+
+/// The longest DEBUG SLEEP, in seconds: a year.
+const SLEEP_MAX_SECS: f64 = 365.0 * 86_400.0;
+
+/// Sleeps for this connection alone; others go on, unlike in Redis.
+fn sleep(call: &mut Call<'_, '_>) -> Result<(), Error> {
+    let secs: f64 =
+        std::str::from_utf8(call.args.at(2)).ok().and_then(|text| text.parse().ok()).unwrap_or(0.0);
+    call.client.takeover = Some(Takeover::Sleep { ms: (secs.clamp(0.0, SLEEP_MAX_SECS) * 1000.0) as u64 });
+    call.reply.ok();
+    Ok(())
+}
+
+/// Lengths in bytes of what a DUMP payload holds beside the value: the type, and version and checksum.
+const PAYLOAD_FRAME_BYTES: usize = 1 + 10;
+
+fn object(call: &mut Call<'_, '_>) -> Result<(), Error> {
+    let now_ms = call.view.now_ms();
+    let entry = call.view.stored(call.args.at(2)).ok_or(error::NO_SUCH_KEY)?;
+    let (value, access) = (entry.value(), entry.access());
+    let text = format!(
+        "Value at:{:p} refcount:{} encoding:{} serializedlength:{} lru:{access} lru_seconds_idle:{}",
+        entry.key().as_ptr(),
+        reference_count(value),
+        encoding_name(value),
+        payload_of(value).len() - PAYLOAD_FRAME_BYTES,
+        idle_secs(access, now_ms),
+    );
+    call.reply.simple(&text);
+    Ok(())
+}
+
+fn populate(call: &mut Call<'_, '_>) -> Result<(), Error> {
+    let positive = |at: usize| -> Result<usize, Error> {
+        call.args.int(at).ok().and_then(|n| usize::try_from(n).ok()).ok_or(error::NOT_POSITIVE)
+    };
+    let count = positive(2)?;
+    let prefix = call.args.get(3).unwrap_or(b"key");
+    let size = if call.args.len() > 4 { Some(positive(4)?) } else { None };
+    for n in 0..count {
+        let key = [prefix, b":", itoa::Buffer::new().format(n).as_bytes()].concat();
+        if !call.view.exists(&key) {
+            let mut value = format!("value:{n}").into_bytes();
+            value.resize(size.unwrap_or(value.len()), 0);
+            call.view.set(&key, NewValue::Bytes { bytes: &value, raw: false }, Ttl::Clear);
+        }
+    }
+    call.reply.ok();
+    Ok(())
+}
+
+fn protocol(call: &mut Call<'_, '_>) -> Result<(), Error> {
+    let resp3 = call.reply.proto == Proto::Resp3;
+    let reply = &mut call.reply;
+    match call.args.at(2).to_ascii_lowercase().as_slice() {
+        b"string" => reply.bulk("Hello World"),
+        b"integer" => reply.int(12_345),
+        b"double" if resp3 => reply.raw(b",3.141\r\n"),
+        b"double" => reply.bulk("3.141"),
+        b"bignum" if resp3 => reply.raw(b"(1234567999999999999999999999999999999\r\n"),
+        b"bignum" => reply.bulk("1234567999999999999999999999999999999"),
+        b"null" => reply.null(),
+        b"array" => {
+            reply.array(3);
+            (0..3).for_each(|n| reply.int(n));
+        }
+        b"set" => {
+            reply.set(3);
+            (0..3).for_each(|n| reply.int(n));
+        }
+        b"map" => {
+            reply.map(3);
+            for n in 0..3 {
+                reply.int(n);
+                reply.boolean(n == 1);
+            }
+        }
+        b"attrib" => {
+            if resp3 {
+                reply.raw(b"|1\r\n$14\r\nkey-popularity\r\n*2\r\n$7\r\nkey:123\r\n:90\r\n");
+            }
+            reply.bulk("Some real reply following the attribute");
+        }
+        b"push" if !resp3 => return Err(error::RESP2_UNSUPPORTED),
+        b"push" => {
+            reply.push(2);
+            reply.bulk("server-cpu-usage");
+            reply.int(42);
+            reply.bulk("Some real reply following the push reply");
+        }
+        b"verbatim" => reply.verbatim(b"This is a verbatim\nstring"),
+        b"true" => reply.boolean(true),
+        b"false" => reply.boolean(false),
+        _ => return Err(error::PROTOCOL_TYPE),
+    }
+    Ok(())
+}
+
+/// A SHA-1 sum that others are mixed into.
+#[derive(Clone, Copy, Default)]
+struct Sum([u8; 20]);
+
+impl Sum {
+    /// Takes `bytes` in, in no particular order with others.
+    fn add(&mut self, bytes: &[u8]) {
+        self.0.iter_mut().zip(Sha1::digest(bytes)).for_each(|(sum, byte)| *sum ^= byte);
+    }
+
+    /// Takes `bytes` in, in this order.
+    fn mix(&mut self, bytes: &[u8]) {
+        self.add(bytes);
+        self.0 = Sha1::digest(self.0).into();
+    }
+
+    /// Takes a value and the fact that it has a TTL in.
+    fn mix_value(&mut self, entry: &Entry) {
+        const TYPE_STRING: u32 = 0;
+        self.mix(&TYPE_STRING.to_be_bytes());
+        match entry.value() {
+            ValueRef::Int(n) => self.mix(itoa::Buffer::new().format(n).as_bytes()),
+            ValueRef::Inline { bytes, .. } => self.mix(bytes),
+            ValueRef::Blob(blob) => self.mix(blob),
+        }
+        if entry.expiry_ms().is_some() {
+            self.add(b"!!expire!!");
+        }
+    }
+
+    fn hex(&self) -> String {
+        self.0.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+fn digest(call: &mut Call<'_, '_>) -> Result<(), Error> {
+    let mut sum = Sum::default();
+    for db in 0..call.view.databases() {
+        let mut keys = Sum::default();
+        let mut empty = true;
+        call.view.for_each_entry(db, |entry| {
+            let mut key = Sum::default();
+            key.mix(entry.key());
+            key.mix_value(entry);
+            keys.add(&key.0);
+            empty = false;
+        });
+        if !empty {
+            sum.mix(&u32::from(db).to_be_bytes());
+            sum.0.iter_mut().zip(keys.0).for_each(|(sum, byte)| *sum ^= byte);
+        }
+    }
+    call.reply.simple(&sum.hex());
+    Ok(())
+}
+
+fn digest_value(call: &mut Call<'_, '_>) -> Result<(), Error> {
+    call.reply.array(call.args.len() - 2);
+    for key in call.args.from(2) {
+        let mut sum = Sum::default();
+        if let Some(entry) = call.view.stored(key) {
+            sum.mix_value(entry);
+        }
+        call.reply.simple(&sum.hex());
+    }
+    Ok(())
+}

@@ -1,0 +1,70 @@
+//! Whole databases: their size, emptying them, exchanging them.
+
+use super::keys::{known_database, small_int};
+use crate::command::{Acl, Flags, Group, Row};
+use crate::error::{self, Error};
+use crate::executor::Call;
+
+/// The rows of this file.
+pub const ROWS: &[Row] = &[DBSIZE, FLUSHDB, FLUSHALL, SWAPDB];
+
+const DBSIZE: Row = Row::new("dbsize", 1, Group::Server, "1.0.0", dbsize)
+    .flags(Flags::READONLY.union(Flags::FAST).union(Flags::ALL_SHARDS))
+    .categories(Acl::KEYSPACE)
+    .tips(&["request_policy:all_shards", "response_policy:agg_sum"]);
+
+fn dbsize(call: &mut Call<'_, '_>) -> Result<(), Error> {
+    let keys = call.view.key_count();
+    call.reply.len(keys);
+    Ok(())
+}
+
+/// A row of the FLUSH kind.
+const fn flusher(name: &'static str, handler: crate::command::Handler) -> Row {
+    Row::new(name, -1, Group::Server, "1.0.0", handler)
+        .flags(Flags::WRITE.union(Flags::ALL_SHARDS))
+        .categories(Acl::KEYSPACE.union(Acl::DANGEROUS))
+        .tips(&["request_policy:all_shards", "response_policy:all_succeeded"])
+}
+
+const FLUSHDB: Row = flusher("flushdb", flushdb);
+const FLUSHALL: Row = flusher("flushall", flushall);
+
+fn flushdb(call: &mut Call<'_, '_>) -> Result<(), Error> {
+    let db = call.view.db;
+    flush(call, db..db + 1)
+}
+
+fn flushall(call: &mut Call<'_, '_>) -> Result<(), Error> {
+    let databases = call.view.databases();
+    flush(call, 0..databases)
+}
+
+/// Empties databases; SYNC and ASYNC make no difference, as the data is freed in the background either way. Goes to the log
+/// even when there was nothing: the replicas may know more keys than we do.
+fn flush(call: &mut Call<'_, '_>, databases: std::ops::Range<u16>) -> Result<(), Error> {
+    let known = call.args.len() == 2 && (call.args.is(1, "sync") || call.args.is(1, "async"));
+    if call.args.len() > 1 && !known {
+        return Err(error::SYNTAX);
+    }
+    for db in databases {
+        call.view.flush(db);
+    }
+    call.view.count_change();
+    call.propagate_always();
+    call.reply.ok();
+    Ok(())
+}
+
+const SWAPDB: Row = Row::new("swapdb", 3, Group::Server, "4.0.0", swapdb)
+    .flags(Flags::WRITE.union(Flags::FAST).union(Flags::ALL_SHARDS))
+    .categories(Acl::KEYSPACE.union(Acl::DANGEROUS));
+
+fn swapdb(call: &mut Call<'_, '_>) -> Result<(), Error> {
+    let first = small_int(call, 1).ok_or(error::INVALID_FIRST_DB)?;
+    let second = small_int(call, 2).ok_or(error::INVALID_SECOND_DB)?;
+    let (first, second) = (known_database(call, first)?, known_database(call, second)?);
+    call.view.swap_databases(first, second);
+    call.reply.ok();
+    Ok(())
+}

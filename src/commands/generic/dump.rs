@@ -1,0 +1,139 @@
+//! DUMP and RESTORE: one value as an RDB payload, out and in.
+
+use super::expire::is_past;
+use crate::command::{Acl, Flags, Group, KeyFlags, KeySpec, Row};
+use crate::error::{self, Error};
+use crate::executor::{Call, string_value};
+use crate::keyspace::access::{access_of_frequency, access_of_idle};
+use crate::keyspace::{AccessPolicy, BLOB_MIN_BYTES, Blob, NewValue, Ttl, ValueRef};
+use crate::rdb;
+use crate::rdb::dump::{OwnedValue, decode_payload, encode_payload};
+
+/// The rows of this file.
+pub const ROWS: &[Row] = &[DUMP, RESTORE];
+
+const DUMP: Row = Row::new("dump", 2, Group::Generic, "2.6.0", dump)
+    .flags(Flags::READONLY)
+    .categories(Acl::KEYSPACE)
+    .keys(&[KeySpec::one(1, KeyFlags::RO.union(KeyFlags::ACCESS))])
+    .tips(&["nondeterministic_output"]);
+
+fn dump(call: &mut Call<'_, '_>) -> Result<(), Error> {
+    match call.view.read(call.args.at(1)) {
+        Some(entry) => call.reply.bulk(payload_of(entry.value())),
+        None => call.reply.null(),
+    }
+    Ok(())
+}
+
+/// A value as a DUMP payload.
+pub fn payload_of(value: ValueRef<'_>) -> Vec<u8> {
+    let value = match value {
+        ValueRef::Int(n) => rdb::ValueRef::Int(n),
+        ValueRef::Inline { bytes, .. } => rdb::ValueRef::Str(bytes),
+        ValueRef::Blob(blob) => rdb::ValueRef::Str(blob),
+    };
+    encode_payload(value, rdb::Options::default())
+}
+
+const RESTORE: Row = Row::new("restore", -4, Group::Generic, "2.6.0", restore)
+    .flags(Flags::WRITE.union(Flags::DENYOOM))
+    .categories(Acl::KEYSPACE.union(Acl::DANGEROUS))
+    .keys(&[KeySpec::one(1, KeyFlags::OW.union(KeyFlags::UPDATE))]);
+
+/// What stands after RESTORE's payload.
+#[derive(Default)]
+struct Options {
+    replace: bool,
+    absolute: bool,
+    idle_secs: Option<u64>,
+    frequency: Option<u8>,
+}
+
+impl Options {
+    fn parse(call: &Call<'_, '_>) -> Result<Options, Error> {
+        let args = call.args;
+        let (mut options, mut at) = (Options::default(), 4);
+        while at < args.len() {
+            let has_value = at + 1 < args.len();
+            if args.is(at, "replace") {
+                options.replace = true;
+            } else if args.is(at, "absttl") {
+                options.absolute = true;
+            } else if args.is(at, "idletime") && has_value && options.frequency.is_none() {
+                at += 1;
+                options.idle_secs = Some(args.int(at)?.try_into().map_err(|_| error::RESTORE_IDLE_TIME)?);
+            } else if args.is(at, "freq") && has_value && options.idle_secs.is_none() {
+                at += 1;
+                options.frequency = Some(args.int(at)?.try_into().map_err(|_| error::RESTORE_FREQUENCY)?);
+            } else {
+                return Err(error::SYNTAX);
+            }
+            at += 1;
+        }
+        Ok(options)
+    }
+
+    /// The access bits that the options ask for, if the policy keeps what they tell.
+    fn access(&self, policy: AccessPolicy, now_ms: i64) -> Option<u32> {
+        match policy {
+            AccessPolicy::Lru => self.idle_secs.map(|secs| access_of_idle(secs, now_ms)),
+            AccessPolicy::Lfu { .. } => {
+                self.frequency.map(|frequency| access_of_frequency(frequency, now_ms))
+            }
+        }
+    }
+}
+
+fn restore(call: &mut Call<'_, '_>) -> Result<(), Error> {
+    let options = Options::parse(call)?;
+    let key = call.args.at(1);
+    let there = call.view.exists(key);
+    if there && !options.replace {
+        return Err(error::BUSY_KEY);
+    }
+    let ttl_ms = call.args.int(2)?;
+    if ttl_ms < 0 {
+        return Err(error::RESTORE_TTL);
+    }
+    let value = decode_payload(call.args.at(3), true).map_err(|error| Error::err(error.to_string()))?;
+    let now_ms = call.view.now_ms();
+    let at_ms = match (ttl_ms, options.absolute) {
+        (0, _) => None,
+        (at_ms, true) => Some(at_ms),
+        (ttl_ms, false) => Some(ttl_ms.saturating_add(now_ms)),
+    };
+    call.reply.ok();
+    if at_ms.is_some_and(|at_ms| is_past(call, at_ms)) {
+        if call.view.remove(key) {
+            call.propagate_instead(&[b"DEL", key]);
+        }
+        return Ok(());
+    }
+    let small;
+    let value = match value {
+        OwnedValue::Int(n) => NewValue::Int(n),
+        OwnedValue::Str(bytes) if bytes.len() >= BLOB_MIN_BYTES => NewValue::Blob(Blob::new(bytes)),
+        OwnedValue::Str(bytes) => {
+            small = bytes;
+            string_value(&small)
+        }
+    };
+    call.view.set(key, value, at_ms.map_or(Ttl::Clear, Ttl::At));
+    if let Some(access) = options.access(call.view.moment.access, now_ms) {
+        call.view.set_access(key, access);
+    }
+    if let (Some(at_ms), false) = (at_ms, options.absolute) {
+        propagate_absolute(call, at_ms);
+    }
+    Ok(())
+}
+
+/// The log gets the same command with the time at which the TTL ends.
+fn propagate_absolute(call: &mut Call<'_, '_>, at_ms: i64) {
+    let mut buffer = itoa::Buffer::new();
+    let mut args: Vec<&[u8]> = call.args.from(0).collect();
+    args[2] = buffer.format(at_ms).as_bytes();
+    args.push(b"ABSTTL");
+    call.propagate_instead(&args);
+}

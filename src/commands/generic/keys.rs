@@ -1,0 +1,185 @@
+//! Keys by name: deleting, looking, moving, copying.
+
+use crate::command::{Acl, Flags, Group, KeyFlags, KeySpec, Row};
+use crate::error::{self, Error};
+use crate::executor::Call;
+
+/// The rows of this file.
+pub const ROWS: &[Row] = &[DEL, UNLINK, EXISTS, TOUCH, TYPE, RENAME, RENAMENX, COPY, MOVE];
+
+const SUMMED: &[&str] = &["request_policy:multi_shard", "response_policy:agg_sum"];
+const DELETED: &[KeySpec] = &[KeySpec::range(1, -1, 1, KeyFlags::RM.union(KeyFlags::DELETE))];
+const LOOKED_AT: &[KeySpec] = &[KeySpec::range(1, -1, 1, KeyFlags::RO)];
+const QUICK_READ: Flags = Flags::READONLY.union(Flags::FAST);
+const QUICK_WRITE: Flags = Flags::WRITE.union(Flags::FAST);
+
+const DEL: Row = Row::new("del", -2, Group::Generic, "1.0.0", del)
+    .flags(Flags::WRITE)
+    .categories(Acl::KEYSPACE)
+    .keys(DELETED)
+    .tips(SUMMED);
+
+/// Also UNLINK: a large value is freed in the background either way.
+fn del(call: &mut Call<'_, '_>) -> Result<(), Error> {
+    let deleted = call.args.from(1).filter(|key| call.view.remove(key)).count();
+    call.reply.len(deleted);
+    Ok(())
+}
+
+const UNLINK: Row = Row::new("unlink", -2, Group::Generic, "4.0.0", del)
+    .flags(QUICK_WRITE)
+    .categories(Acl::KEYSPACE)
+    .keys(DELETED)
+    .tips(SUMMED);
+
+const EXISTS: Row = Row::new("exists", -2, Group::Generic, "1.0.0", exists)
+    .flags(QUICK_READ)
+    .categories(Acl::KEYSPACE)
+    .keys(LOOKED_AT)
+    .tips(SUMMED);
+
+fn exists(call: &mut Call<'_, '_>) -> Result<(), Error> {
+    let there = call.args.from(1).filter(|key| call.view.look(key).is_some()).count();
+    call.reply.len(there);
+    Ok(())
+}
+
+const TOUCH: Row = Row::new("touch", -2, Group::Generic, "3.2.1", touch)
+    .flags(QUICK_READ)
+    .categories(Acl::KEYSPACE)
+    .keys(LOOKED_AT)
+    .tips(SUMMED);
+
+fn touch(call: &mut Call<'_, '_>) -> Result<(), Error> {
+    let touched = call.args.from(1).filter(|key| call.view.read(key).is_some()).count();
+    call.reply.len(touched);
+    Ok(())
+}
+
+const TYPE: Row = Row::new("type", 2, Group::Generic, "1.0.0", type_)
+    .flags(QUICK_READ)
+    .categories(Acl::KEYSPACE)
+    .keys(&[KeySpec::one(1, KeyFlags::RO)]);
+
+fn type_(call: &mut Call<'_, '_>) -> Result<(), Error> {
+    let there = call.view.look(call.args.at(1)).is_some();
+    call.reply.simple(if there { "string" } else { "none" });
+    Ok(())
+}
+
+const FROM: KeySpec = KeySpec::one(1, KeyFlags::RW.union(KeyFlags::ACCESS).union(KeyFlags::DELETE));
+
+const RENAME: Row = Row::new("rename", 3, Group::Generic, "1.0.0", rename)
+    .flags(Flags::WRITE)
+    .categories(Acl::KEYSPACE)
+    .keys(&[FROM, KeySpec::one(2, KeyFlags::OW.union(KeyFlags::UPDATE))]);
+
+fn rename(call: &mut Call<'_, '_>) -> Result<(), Error> {
+    rename_to(call, |call| {
+        call.reply.ok();
+        true
+    })
+}
+
+const RENAMENX: Row = Row::new("renamenx", 3, Group::Generic, "1.0.0", renamenx)
+    .flags(QUICK_WRITE)
+    .categories(Acl::KEYSPACE)
+    .keys(&[FROM, KeySpec::one(2, KeyFlags::OW.union(KeyFlags::INSERT))]);
+
+fn renamenx(call: &mut Call<'_, '_>) -> Result<(), Error> {
+    rename_to(call, |call| {
+        let (from, to) = (call.args.at(1), call.args.at(2));
+        let free = from != to && !call.view.exists(to);
+        call.reply.int(i64::from(free));
+        free
+    })
+}
+
+/// Renames a key if it is there and `reply`, which answers, says so.
+fn rename_to(call: &mut Call<'_, '_>, reply: impl Fn(&mut Call<'_, '_>) -> bool) -> Result<(), Error> {
+    let (from, to) = (call.args.at(1), call.args.at(2));
+    if !call.view.exists(from) {
+        return Err(error::NO_SUCH_KEY);
+    }
+    if reply(call) && from != to {
+        let db = call.view.db;
+        // The deletion of an expired target is an effect of its own.
+        call.view.exists(to);
+        call.view.rename(from, to, db);
+    }
+    Ok(())
+}
+
+const COPY: Row = Row::new("copy", -3, Group::Generic, "6.2.0", copy)
+    .flags(Flags::WRITE.union(Flags::DENYOOM))
+    .categories(Acl::KEYSPACE)
+    .keys(&[
+        KeySpec::one(1, KeyFlags::RO.union(KeyFlags::ACCESS)),
+        KeySpec::one(2, KeyFlags::OW.union(KeyFlags::UPDATE)),
+    ]);
+
+fn copy(call: &mut Call<'_, '_>) -> Result<(), Error> {
+    let (from, to) = (call.args.at(1), call.args.at(2));
+    let (mut to_db, mut replace, mut at) = (call.view.db, false, 3);
+    while at < call.args.len() {
+        if call.args.is(at, "replace") {
+            replace = true;
+        } else if call.args.is(at, "db") && at + 1 < call.args.len() {
+            at += 1;
+            to_db = database(call, at)?;
+        } else {
+            return Err(error::SYNTAX);
+        }
+        at += 1;
+    }
+    if to_db == call.view.db && from == to {
+        return Err(error::SAME_OBJECT);
+    }
+    let copied = call.view.read(from).is_some() && (!call.view.exists_in(to_db, to) || replace);
+    if copied {
+        call.view.copy(from, to, to_db);
+    }
+    call.reply.int(i64::from(copied));
+    Ok(())
+}
+
+const MOVE: Row = Row::new("move", 3, Group::Generic, "1.0.0", move_)
+    .flags(QUICK_WRITE)
+    .categories(Acl::KEYSPACE)
+    .keys(&[KeySpec::one(1, KeyFlags::RW.union(KeyFlags::ACCESS).union(KeyFlags::UPDATE))]);
+
+fn move_(call: &mut Call<'_, '_>) -> Result<(), Error> {
+    let key = call.args.at(1);
+    let to_db = database(call, 2)?;
+    if to_db == call.view.db {
+        return Err(error::SAME_OBJECT);
+    }
+    let moved = call.view.exists(key) && !call.view.exists_in(to_db, key);
+    if moved {
+        call.view.rename(key, key, to_db);
+    }
+    call.reply.int(i64::from(moved));
+    Ok(())
+}
+
+/// The argument at `at` as the number of a database.
+///
+/// # Errors
+/// `ERR value is not an integer or out of range`, or `ERR DB index is out of range`.
+fn database(call: &Call<'_, '_>, at: usize) -> Result<u16, Error> {
+    known_database(call, small_int(call, at).ok_or(error::NOT_INTEGER)?)
+}
+
+/// The argument at `at` as a 32-bit integer.
+pub(super) fn small_int(call: &Call<'_, '_>, at: usize) -> Option<i32> {
+    i32::try_from(call.args.int(at).ok()?).ok()
+}
+
+/// The database of this number.
+///
+/// # Errors
+/// `ERR DB index is out of range`.
+pub(super) fn known_database(call: &Call<'_, '_>, number: i32) -> Result<u16, Error> {
+    let known = u16::try_from(number).ok().filter(|db| *db < call.view.databases());
+    known.ok_or(error::DB_OUT_OF_RANGE)
+}

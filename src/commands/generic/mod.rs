@@ -1,0 +1,8 @@
+//! Commands about keys, whatever they hold: a file per idea.
+
+pub mod database;
+pub mod dump;
+pub mod expire;
+pub mod keys;
+pub mod object;
+pub mod scan;

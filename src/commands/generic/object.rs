@@ -1,0 +1,108 @@
+//! OBJECT: how a value is kept.
+
+use crate::command::{Acl, Flags, Group, Handler, KeyFlags, KeySpec, Row};
+use crate::error::{self, Error};
+use crate::executor::Call;
+use crate::keyspace::access::idle_secs;
+use crate::keyspace::{AccessPolicy, ValueRef};
+
+/// The rows of this file.
+pub const ROWS: &[Row] = &[OBJECT];
+
+/// Integers from 0 up to this (excluded) are shared objects in Redis, with a reference count of their own.
+const SHARED_INTEGERS: i64 = 10_000;
+/// The reference count of a shared object (Redis: INT_MAX).
+const SHARED_REFCOUNT: i64 = i32::MAX as i64;
+
+const OBJECT: Row = Row::new("object", -2, Group::Generic, "2.2.3", help).subcommands(&[
+    sub("object|encoding", "2.2.3", encoding),
+    sub("object|freq", "4.0.0", freq),
+    Row::new("object|help", 2, Group::Generic, "6.2.0", help)
+        .flags(Flags::LOADING.union(Flags::STALE))
+        .categories(Acl::KEYSPACE),
+    sub("object|idletime", "2.2.3", idletime),
+    sub("object|refcount", "2.2.3", refcount),
+]);
+
+const ASKED: &[KeySpec] = &[KeySpec::one(2, KeyFlags::RO)];
+
+/// A row for a question about one key.
+const fn sub(name: &'static str, since: &'static str, handler: Handler) -> Row {
+    Row::new(name, 3, Group::Generic, since, handler)
+        .flags(Flags::READONLY)
+        .categories(Acl::KEYSPACE)
+        .keys(ASKED)
+        .tips(&["nondeterministic_output"])
+}
+
+fn help(call: &mut Call<'_, '_>) -> Result<(), Error> {
+    const LINES: &[&str] = &[
+        "ENCODING <key>",
+        "    Return the kind of internal representation used in order to store the value",
+        "    associated with a <key>.",
+        "FREQ <key>",
+        "    Return the access frequency index of the <key>. The returned integer is",
+        "    proportional to the logarithm of the recent access frequency of the key.",
+        "IDLETIME <key>",
+        "    Return the idle time of the <key>, that is the approximated number of",
+        "    seconds elapsed since the last access to the key.",
+        "REFCOUNT <key>",
+        "    Return the number of references of the value associated with the specified",
+        "    <key>.",
+    ];
+    call.reply.help("object", LINES);
+    Ok(())
+}
+
+/// The name of a value's encoding.
+pub fn encoding_name(value: ValueRef<'_>) -> &'static str {
+    match value {
+        ValueRef::Int(_) => "int",
+        ValueRef::Inline { raw: false, .. } => "embstr",
+        ValueRef::Inline { raw: true, .. } | ValueRef::Blob(_) => "raw",
+    }
+}
+
+fn encoding(call: &mut Call<'_, '_>) -> Result<(), Error> {
+    match call.view.look(call.args.at(2)) {
+        Some(entry) => call.reply.bulk(encoding_name(entry.value())),
+        None => call.reply.null(),
+    }
+    Ok(())
+}
+
+fn freq(call: &mut Call<'_, '_>) -> Result<(), Error> {
+    let (policy, now_ms) = (call.view.moment.access, call.view.now_ms());
+    match call.view.look(call.args.at(2)) {
+        None => call.reply.null(),
+        Some(_) if policy == AccessPolicy::Lru => return Err(error::NO_FREQUENCY),
+        Some(entry) => call.reply.int(i64::from(policy.frequency(entry.access(), now_ms))),
+    }
+    Ok(())
+}
+
+fn idletime(call: &mut Call<'_, '_>) -> Result<(), Error> {
+    let (policy, now_ms) = (call.view.moment.access, call.view.now_ms());
+    match call.view.look(call.args.at(2)) {
+        None => call.reply.null(),
+        Some(_) if policy != AccessPolicy::Lru => return Err(error::NO_IDLE_TIME),
+        Some(entry) => call.reply.int(idle_secs(entry.access(), now_ms) as i64),
+    }
+    Ok(())
+}
+
+/// The reference count that Redis would show.
+pub fn reference_count(value: ValueRef<'_>) -> i64 {
+    match value {
+        ValueRef::Int(n) if (0..SHARED_INTEGERS).contains(&n) => SHARED_REFCOUNT,
+        _ => 1,
+    }
+}
+
+fn refcount(call: &mut Call<'_, '_>) -> Result<(), Error> {
+    match call.view.look(call.args.at(2)) {
+        Some(entry) => call.reply.int(reference_count(entry.value())),
+        None => call.reply.null(),
+    }
+    Ok(())
+}

@@ -1,0 +1,106 @@
+//! SAVE, BGSAVE, LASTSAVE, SHUTDOWN.
+
+use crate::client::Takeover;
+use crate::command::{Acl, Flags, Group, Row};
+use crate::control::Order;
+use crate::error::{self, Error};
+use crate::executor::Call;
+use std::sync::atomic::Ordering::Relaxed;
+
+/// The family's rows.
+pub const ROWS: &[Row] = &[SAVE, BGSAVE, LASTSAVE, SHUTDOWN];
+
+const ADMIN: Flags = Flags::ADMIN.union(Flags::NOSCRIPT).union(Flags::NO_ASYNC_LOADING);
+
+const SAVE: Row = Row::new("save", 1, Group::Server, "1.0.0", save).flags(ADMIN.union(Flags::NO_MULTI));
+
+/// The client waits, nobody else does.
+fn save(call: &mut Call<'_, '_>) -> Result<(), Error> {
+    if call.server.snapshots.current().is_some() {
+        return Err(error::SAVE_RUNNING);
+    }
+    call.client.takeover = Some(Takeover::Save { reload: false });
+    Ok(())
+}
+
+const BGSAVE: Row = Row::new("bgsave", -1, Group::Server, "1.0.0", bgsave).flags(ADMIN);
+
+fn bgsave(call: &mut Call<'_, '_>) -> Result<(), Error> {
+    let schedule = call.args.is(1, "schedule");
+    if call.args.len() > 2 || (call.args.len() == 2 && !schedule) {
+        return Err(error::SYNTAX);
+    }
+    if call.server.snapshots.current().is_some() {
+        return Err(error::SAVE_RUNNING);
+    }
+    call.server.orders.give(Order::BackgroundSave);
+    call.reply.simple("Background saving started");
+    Ok(())
+}
+
+const LASTSAVE: Row = Row::new("lastsave", 1, Group::Server, "1.0.0", lastsave)
+    .flags(Flags::LOADING.union(Flags::STALE).union(Flags::FAST))
+    .categories(Acl::ADMIN.union(Acl::DANGEROUS))
+    .tips(&["nondeterministic_output"]);
+
+fn lastsave(call: &mut Call<'_, '_>) -> Result<(), Error> {
+    call.reply.int(call.server.persistence.last_save_ms.load(Relaxed) / 1000);
+    Ok(())
+}
+
+const SHUTDOWN: Row = Row::new("shutdown", -1, Group::Server, "1.0.0", shutdown).flags(
+    Flags::ADMIN
+        .union(Flags::NOSCRIPT)
+        .union(Flags::LOADING)
+        .union(Flags::STALE)
+        .union(Flags::NO_MULTI)
+        .union(Flags::ALLOW_BUSY),
+);
+
+fn shutdown(call: &mut Call<'_, '_>) -> Result<(), Error> {
+    let (mut save, mut force, mut abort) = (None, false, false);
+    for at in 1..call.args.len() {
+        match call.args.at(at).to_ascii_lowercase().as_slice() {
+            b"nosave" if save != Some(true) => save = Some(false),
+            b"save" if save != Some(false) => save = Some(true),
+            // Waiting for replicas is bounded by shutdown-timeout; NOW gives no more than that up.
+            b"now" => {}
+            b"force" => force = true,
+            b"abort" => abort = true,
+            _ => return Err(error::SYNTAX),
+        }
+    }
+    if abort && call.args.len() > 2 {
+        return Err(error::SYNTAX);
+    }
+    if abort {
+        return Err(error::NO_SHUTDOWN);
+    }
+    call.client.takeover = Some(Takeover::Shutdown { save, force });
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::client::Takeover;
+    use crate::commands::testing::Bench;
+
+    #[test]
+    fn shutdown_reads_its_options() {
+        let mut bench = Bench::new();
+        bench.check("shutdown save nosave", "-ERR syntax error");
+        bench.check("shutdown abort", "-ERR No shutdown in progress.");
+        bench.check("shutdown abort now", "-ERR syntax error");
+        bench.check("shutdown nosave force", "");
+        assert_eq!(bench.client.takeover.take(), Some(Takeover::Shutdown { save: Some(false), force: true }));
+    }
+
+    #[test]
+    fn saves() {
+        let mut bench = Bench::new();
+        bench.check("bgsave", "+Background saving started");
+        bench.check("bgsave x", "-ERR syntax error");
+        bench.check("save", "");
+        assert_eq!(bench.client.takeover.take(), Some(Takeover::Save { reload: false }));
+    }
+}

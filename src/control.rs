@@ -1,0 +1,366 @@
+//! The control thread: starts everything, accepts, keeps time, ends everything.
+//!
+//! What must not be done where it is asked for (a command handler holds locks, a signal has no place to wait) comes here as an
+//! [`Order`].
+
+use crate::config::Config;
+use crate::config::Loaded;
+use crate::logging::{self, Role};
+use crate::net::IoThreads;
+use crate::net::listener::{self, Listeners};
+use crate::persistence;
+use crate::replication::link::{self, Target};
+use crate::server::Server;
+use crate::snapshot::StartError;
+use parking_lot::Mutex;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, oneshot};
+
+/// How often the clockwork turns.
+const TICK: Duration = Duration::from_millis(100);
+
+/// Something for the control thread to do.
+#[derive(Debug)]
+pub enum Order {
+    /// BGSAVE (or a save point).
+    BackgroundSave,
+    /// SHUTDOWN: save or not (`None`: as the save points say), although saving fails; the answer comes only if it is refused.
+    Shutdown { save: Option<bool>, force: bool, refused: oneshot::Sender<String> },
+    /// The addresses or the port have changed. The answer says whether they could be bound.
+    Listen { config: Box<Config>, done: std::sync::mpsc::Sender<Result<(), String>> },
+}
+
+/// Where orders are put.
+#[derive(Debug)]
+pub struct Orders {
+    sender: mpsc::UnboundedSender<Order>,
+    receiver: Mutex<Option<mpsc::UnboundedReceiver<Order>>>,
+}
+
+impl Default for Orders {
+    fn default() -> Orders {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        Orders { sender, receiver: Mutex::new(Some(receiver)) }
+    }
+}
+
+impl Orders {
+    /// Gives an order.
+    pub fn give(&self, order: Order) {
+        // Without a control thread (tests of single parts) nobody carries it out.
+        let _ = self.sender.send(order);
+    }
+}
+
+/// Runs the server to its end. Returns the process's exit code.
+pub fn run(loaded: Loaded) -> i32 {
+    logging::set_role(if loaded.config.replicaof.is_some() { Role::Replica } else { Role::Master });
+    announce(&loaded);
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&format!("Cannot start the control thread: {error}")),
+    };
+    let server = Server::with_file(loaded.config, loaded.file);
+    match runtime.block_on(serve(&server)) {
+        Ok(code) => code,
+        Err(text) => fail(&text),
+    }
+}
+
+fn fail(text: &str) -> i32 {
+    tracing::warn!("{text}");
+    1
+}
+
+fn announce(loaded: &Loaded) {
+    let version = crate::config::COMPATIBLE_VERSION;
+    let pid = std::process::id();
+    tracing::warn!("oO0OoO0OoO0Oo Redis is starting oO0OoO0OoO0Oo");
+    tracing::warn!(
+        "Redis version={version}, bits=64, commit=00000000, modified=0, pid={pid}, just started (Redpoll {})",
+        env!("CARGO_PKG_VERSION")
+    );
+    match &loaded.file {
+        Some(_) => tracing::warn!("Configuration loaded"),
+        None => tracing::warn!(
+            "Warning: no config file specified, using the default config. In order to specify a config file use redpoll /path/to/redis.conf"
+        ),
+    }
+    for warning in &loaded.warnings {
+        tracing::warn!("WARNING: {warning}");
+    }
+    tracing::info!("monotonic clock: POSIX clock_gettime");
+    let port = loaded.config.port;
+    if loaded.config.always_show_logo
+        || (loaded.config.logfile.is_empty() && io::IsTerminal::is_terminal(&io::stdout()))
+    {
+        tracing::info!(
+            "Redpoll {} (Redis {version}), 64 bit, running in standalone mode\n      _\n    >(.)__    Port: {port}\n     (___/    PID: {pid}\n",
+            env!("CARGO_PKG_VERSION")
+        );
+    } else {
+        tracing::info!("Running mode=standalone, port={port}.");
+    }
+}
+
+async fn serve(server: &Arc<Server>) -> Result<i32, String> {
+    let config = server.config.load_full();
+    let tcp = listener::bind(&config.bind, config.port, config.tcp_backlog)?;
+    let unix = match config.unixsocket.as_str() {
+        "" => None,
+        path => Some(listener::bind_unix(path, config.unixsocketperm)?),
+    };
+    if tcp.is_empty() && unix.is_none() {
+        return Err("Configured to not listen anywhere, exiting.".into());
+    }
+    let threads =
+        IoThreads::start(config.io_threads).map_err(|error| format!("Cannot start I/O threads: {error}"))?;
+    server.set_io_threads(threads);
+    tracing::warn!("Server initialized");
+    if let Some((host, port)) = &config.replicaof {
+        let _held = server.keyspace.lock_all();
+        server.mark_replica();
+        server.link.follow(None, server.clock.now_ms());
+        tracing::debug!("Following {host}:{port} once the data set is loaded");
+    }
+    server.set_loading(true);
+    let mut listeners = Listeners::default();
+    listeners.accept(server, tcp, unix).map_err(|error| format!("Cannot accept: {error}"))?;
+    let loading = server.clone();
+    tokio::task::spawn_blocking(move || persistence::load_at_start(&loading))
+        .await
+        .map_err(|error| format!("Loading has failed: {error}"))??;
+    server.set_loading(false);
+    start_link(server, &config).map_err(|error| format!("Cannot start the replication thread: {error}"))?;
+    tracing::info!("Ready to accept connections tcp");
+    notify_supervisor(&config, "READY=1\nSTATUS=Ready to accept connections\n");
+    let code = work(server, &mut listeners).await;
+    listeners.close();
+    server.io_threads().stop();
+    Ok(code)
+}
+
+fn start_link(server: &Arc<Server>, config: &Config) -> io::Result<()> {
+    let (runtime, link) =
+        (tokio::runtime::Builder::new_current_thread().enable_all().build()?, server.clone());
+    std::thread::Builder::new().name("repl_link".into()).spawn(move || runtime.block_on(link::run(link)))?;
+    if let Some((host, port)) = &config.replicaof {
+        server.link.follow(Some(Target { host: host.clone(), port: *port }), server.clock.now_ms());
+    }
+    Ok(())
+}
+
+/// Tells systemd, if it started us and `supervised` says so.
+fn notify_supervisor(config: &Config, state: &str) {
+    use crate::config::enums::Supervised;
+    if !matches!(config.supervised, Supervised::Systemd | Supervised::Auto) {
+        return;
+    }
+    let Some(path) = std::env::var_os("NOTIFY_SOCKET") else { return };
+    let send = || -> io::Result<()> {
+        let socket = std::os::unix::net::UnixDatagram::unbound()?;
+        let name = path.to_string_lossy();
+        match name.strip_prefix('@') {
+            Some(name) => {
+                use std::os::linux::net::SocketAddrExt as _;
+                let address = std::os::unix::net::SocketAddr::from_abstract_name(name)?;
+                socket.send_to_addr(state.as_bytes(), &address)?;
+            }
+            None => {
+                socket.send_to(state.as_bytes(), &path)?;
+            }
+        }
+        Ok(())
+    };
+    if let Err(error) = send() {
+        tracing::warn!("systemd supervision: {error}");
+    }
+}
+
+/// Signals, orders and the clockwork, until the end.
+async fn work(server: &Arc<Server>, listeners: &mut Listeners) -> i32 {
+    let mut orders = server.orders.receiver.lock().take().expect("there is one control thread");
+    let mut terminate = signal(SignalKind::terminate()).expect("SIGTERM can be handled");
+    let mut interrupt = signal(SignalKind::interrupt()).expect("SIGINT can be handled");
+    let mut hang_up = signal(SignalKind::hangup()).expect("SIGHUP can be handled");
+    let mut tick = tokio::time::interval(TICK);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut clockwork = crate::cron::Cron::default();
+    loop {
+        let ended = tokio::select! {
+            _ = tick.tick() => {
+                clockwork.turn(server).await;
+                false
+            }
+            Some(order) = orders.recv() => carry_out(server, listeners, order).await,
+            _ = terminate.recv() => by_signal(server, "SIGTERM").await,
+            _ = interrupt.recv() => by_signal(server, "SIGINT").await,
+            _ = hang_up.recv() => false,
+        };
+        if ended {
+            return 0;
+        }
+    }
+}
+
+async fn carry_out(server: &Arc<Server>, listeners: &mut Listeners, order: Order) -> bool {
+    match order {
+        Order::BackgroundSave => {
+            background_save(server);
+            false
+        }
+        Order::Shutdown { save, force, refused } => match shut_down(server, save, force).await {
+            Ok(()) => true,
+            Err(text) => {
+                // Whoever asked may have gone.
+                let _ = refused.send(text);
+                false
+            }
+        },
+        Order::Listen { config, done } => {
+            let result = listener::bind(&config.bind, config.port, config.tcp_backlog)
+                .and_then(|tcp| listeners.replace_tcp(server, tcp).map_err(|error| error.to_string()));
+            // Whoever asked may have gone.
+            let _ = done.send(result);
+            false
+        }
+    }
+}
+
+/// Begins a background save, with the lines that Redis writes.
+pub fn background_save(server: &Arc<Server>) {
+    let save = persistence::save(server, |result| {
+        if result.is_ok() {
+            tracing::info!("Background saving terminated with success");
+        } else {
+            tracing::warn!("Background saving error");
+        }
+    });
+    match save {
+        Ok(()) => tracing::info!("Background saving started by pid {}", std::process::id()),
+        Err(StartError::Running) => {}
+        Err(StartError::Failed(error)) => tracing::warn!("Can't save in background: {}", error.0),
+    }
+}
+
+async fn by_signal(server: &Arc<Server>, name: &str) -> bool {
+    use crate::config::enums::ShutdownFlags;
+    tracing::warn!("Received {name} scheduling shutdown...");
+    let config = server.config.load();
+    let flags = if name == "SIGTERM" { config.shutdown_on_sigterm } else { config.shutdown_on_sigint };
+    let save = match (flags.contains(ShutdownFlags::SAVE), flags.contains(ShutdownFlags::NOSAVE)) {
+        (true, _) => Some(true),
+        (_, true) => Some(false),
+        _ => None,
+    };
+    match shut_down(server, save, flags.contains(ShutdownFlags::FORCE)).await {
+        Ok(()) => true,
+        Err(text) => {
+            tracing::warn!("{text}");
+            false
+        }
+    }
+}
+
+/// Ends the server's work: replicas get what they lack, the data set is saved if it is to be.
+async fn shut_down(server: &Arc<Server>, save: Option<bool>, force: bool) -> Result<(), String> {
+    tracing::warn!("User requested shutdown...");
+    let config = server.config.load_full();
+    notify_supervisor(&config, "STOPPING=1\n");
+    server.stop_writing();
+    wait_for_replicas(server, Duration::from_secs(config.shutdown_timeout.max(0) as u64)).await;
+    let wanted = save.unwrap_or(!config.save.is_empty()) && !server.is_loading();
+    if wanted {
+        tracing::info!("Saving the final RDB snapshot before exiting.");
+        let saved = save_now(server).await;
+        if let Err(error) = saved {
+            tracing::warn!("Error trying to save the DB, can't exit: {error}");
+            if !force {
+                server.go_on_writing();
+                return Err("Errors trying to SHUTDOWN. Check logs.".into());
+            }
+        }
+    }
+    if !config.pidfile.is_empty() {
+        tracing::info!("Removing the pid file.");
+        // It may never have been written.
+        let _ = std::fs::remove_file(&config.pidfile);
+    }
+    if !config.unixsocket.is_empty() {
+        tracing::info!("Removing the unix socket file.");
+        // Somebody may have removed it already.
+        let _ = std::fs::remove_file(&config.unixsocket);
+    }
+    tracing::warn!("Redis is now ready to exit, bye bye...");
+    Ok(())
+}
+
+async fn wait_for_replicas(server: &Arc<Server>, limit: Duration) {
+    let end = server.log.lock().end();
+    let online = server.hub.all().iter().filter(|replica| replica.acked().is_some()).count();
+    if online == 0 || server.is_replica() || server.hub.acked_by(end) == online {
+        return;
+    }
+    crate::replication::wait::ask_for_acks(server);
+    let all = async {
+        loop {
+            let acknowledged = server.hub.acknowledged.notified();
+            if server.hub.acked_by(end) >= online.min(server.hub.len()) {
+                return;
+            }
+            acknowledged.await;
+        }
+    };
+    if tokio::time::timeout(limit, all).await.is_err() {
+        tracing::warn!("Lagging replicas did not acknowledge all writes in time.");
+    }
+}
+
+/// Saves and waits for it; a running snapshot is waited for first.
+///
+/// # Errors
+/// What went wrong.
+pub async fn save_now(server: &Arc<Server>) -> Result<(), String> {
+    loop {
+        let over = server.snapshots.over();
+        tokio::pin!(over);
+        over.as_mut().enable();
+        let (sender, result) = oneshot::channel();
+        let started = persistence::save(server, move |result| {
+            // Whoever asked may have gone.
+            let _ = sender.send(result);
+        });
+        match started {
+            Ok(()) => return result.await.unwrap_or_else(|_| Err("the snapshot has ended early".into())),
+            Err(StartError::Running) => over.await,
+            Err(StartError::Failed(error)) => return Err(error.0),
+        }
+    }
+}
+
+/// Writes the pid file.
+pub fn write_pid_file(config: &Config) {
+    let path = match config.pidfile.as_str() {
+        "" if config.daemonize => "/var/run/redis.pid",
+        path => path,
+    };
+    if !path.is_empty()
+        && let Err(error) = std::fs::write(path, format!("{}\n", std::process::id()))
+    {
+        tracing::warn!("Failed to write PID file: {error}");
+    }
+}
+
+/// Seconds since the server started.
+pub fn uptime_secs(server: &Server) -> i64 {
+    (server.clock.now_ms() - server.started_ms) / 1000
+}
+
+/// How many changes have not been saved.
+pub fn unsaved_changes(server: &Server) -> u64 {
+    server.changes().saturating_sub(server.persistence.changes_at_save.load(Relaxed))
+}

@@ -1,0 +1,92 @@
+//! The clockwork: what is done from time to time, ten times a second.
+
+use crate::expire;
+use crate::persistence;
+use crate::resp::encode;
+use crate::server::Server;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+const SECOND_MS: i64 = 1000;
+
+/// When what was last done.
+#[derive(Default)]
+pub struct Cron {
+    second_ms: i64,
+    ping_ms: i64,
+}
+
+impl Cron {
+    /// One turn.
+    pub async fn turn(&mut self, server: &Arc<Server>) {
+        let now_ms = server.clock.now_ms();
+        expire::run(server).await;
+        server.stats.sample(now_ms);
+        if now_ms - self.second_ms >= SECOND_MS {
+            self.second_ms = now_ms;
+            self.each_second(server, now_ms);
+        }
+    }
+
+    fn each_second(&mut self, server: &Arc<Server>, now_ms: i64) {
+        if persistence::save_point_reached(server).is_some() {
+            crate::control::background_save(server);
+        }
+        self.ping_replicas(server, now_ms);
+        close_idle_clients(server, now_ms);
+        release_backlog(server, now_ms);
+    }
+
+    /// Replicas must hear from us: a PING in the stream each `repl-ping-replica-period` seconds.
+    fn ping_replicas(&mut self, server: &Server, now_ms: i64) {
+        let period_ms = i64::from(server.config.load().repl_ping_replica_period) * SECOND_MS;
+        if now_ms - self.ping_ms < period_ms || server.is_replica() || server.hub.is_empty() {
+            return;
+        }
+        self.ping_ms = now_ms;
+        let mut ping = Vec::new();
+        encode::request(&mut ping, &["PING"]);
+        server.log.append_request(&ping);
+        server.wake_replicas();
+    }
+}
+
+fn close_idle_clients(server: &Server, now_ms: i64) {
+    use crate::client::ClientFlags;
+    let timeout_ms = i64::from(server.config.load().timeout) * SECOND_MS;
+    if timeout_ms == 0 {
+        return;
+    }
+    let spared = ClientFlags::REPLICA
+        | ClientFlags::MASTER
+        | ClientFlags::BLOCKED
+        | ClientFlags::PUBSUB
+        | ClientFlags::MONITOR;
+    for client in server.clients.all() {
+        if !client.has(spared) && now_ms - client.last_interaction_ms.load(Relaxed) > timeout_ms {
+            tracing::debug!("Closing idle client");
+            client.kill();
+        }
+    }
+}
+
+/// A backlog that no replica has asked for in `repl-backlog-ttl` seconds is given up, and with it the history: writes from
+/// now on are in nobody's log.
+fn release_backlog(server: &Server, now_ms: i64) {
+    let ttl_ms = server.config.load().repl_backlog_ttl.saturating_mul(SECOND_MS);
+    let left_ms = server.hub.last_left_ms.load(Relaxed);
+    let idle = ttl_ms > 0 && left_ms > 0 && now_ms - left_ms > ttl_ms;
+    if !idle || !server.hub.is_empty() || server.is_replica() || !server.log.is_wanted() {
+        return;
+    }
+    let _held = server.keyspace.lock_all();
+    if !server.hub.is_empty() || server.snapshots.current().is_some() {
+        return;
+    }
+    server.log.unwant();
+    server.hub.last_left_ms.store(0, Relaxed);
+    tracing::info!(
+        "Replication backlog freed after {} seconds without connected replicas.",
+        (now_ms - left_ms) / SECOND_MS
+    );
+}

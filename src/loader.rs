@@ -1,0 +1,144 @@
+//! A data set that is being loaded, beside the one that is being served.
+//!
+//! RDB items go in; when the checksum has been found right, the whole becomes the keyspace's contents at once. Nothing
+//! that is being served changes before.
+
+use crate::keyspace::entry::NewValue;
+use crate::keyspace::{Blob, Entry, Hasher, Keyspace, Shard, access, shard_of};
+use crate::rdb::{Eviction, Item, Value};
+use crate::replication::log::ReplId;
+
+/// What becomes of keys that have expired already.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Expired {
+    /// They stay: the master will say.
+    Keep,
+    /// They are left out, and listed: their DELs belong into the log.
+    Drop,
+}
+
+/// A data set under construction.
+pub struct Loader {
+    shards: Vec<Shard>,
+    hasher: Hasher,
+    db: u16,
+    databases: u16,
+    now_ms: i64,
+    policy: crate::keyspace::AccessPolicy,
+    expired: Expired,
+    pub keys: u64,
+    /// Keys left out.
+    pub expired_keys: Vec<(u16, Vec<u8>)>,
+    pub repl_id: Option<ReplId>,
+    pub repl_offset: Option<u64>,
+    pub stream_db: u16,
+    pub aux: Vec<(String, String)>,
+}
+
+/// An item that cannot be loaded.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LoadError(pub String);
+
+impl Loader {
+    /// An empty data set for `keyspace`.
+    pub fn new(
+        keyspace: &Keyspace,
+        now_ms: i64,
+        policy: crate::keyspace::AccessPolicy,
+        expired: Expired,
+    ) -> Loader {
+        Loader {
+            shards: keyspace.empty_shards(),
+            hasher: keyspace.hasher(),
+            db: 0,
+            databases: keyspace.databases(),
+            now_ms,
+            policy,
+            expired,
+            keys: 0,
+            expired_keys: Vec::new(),
+            repl_id: None,
+            repl_offset: None,
+            stream_db: 0,
+            aux: Vec::new(),
+        }
+    }
+
+    /// Takes an item.
+    ///
+    /// # Errors
+    /// A database that does not exist here, a key that comes twice.
+    pub fn item(&mut self, item: Item<'_>) -> Result<(), LoadError> {
+        match item {
+            Item::Record { expire_ms, eviction, key, value } => self.record(expire_ms, eviction, key, value),
+            Item::SelectDb(db) => {
+                self.db = u16::try_from(db).ok().filter(|db| *db < self.databases).ok_or_else(|| {
+                    LoadError(format!(
+                        "FATAL: Data file was created with a Redis server configured to handle more than {} databases. Exiting",
+                        self.databases
+                    ))
+                })?;
+                Ok(())
+            }
+            Item::Aux { key, value } => {
+                self.aux(&String::from_utf8_lossy(key), &String::from_utf8_lossy(value));
+                Ok(())
+            }
+            Item::Function(_) => {
+                Err(LoadError("The RDB holds functions, which are not supported yet".into()))
+            }
+            Item::Version(_) | Item::ResizeDb { .. } | Item::Eof(_) => Ok(()),
+        }
+    }
+
+    fn aux(&mut self, key: &str, value: &str) {
+        match key {
+            "repl-id" => self.repl_id = ReplId::parse(value.as_bytes()),
+            "repl-offset" => self.repl_offset = value.parse().ok(),
+            "repl-stream-db" => {
+                self.stream_db = value.parse().ok().filter(|db| *db < self.databases).unwrap_or(0)
+            }
+            _ => self.aux.push((key.to_string(), value.to_string())),
+        }
+    }
+
+    fn record(
+        &mut self,
+        expiry_ms: Option<i64>,
+        eviction: Eviction,
+        key: &[u8],
+        value: Value<'_>,
+    ) -> Result<(), LoadError> {
+        if self.expired == Expired::Drop && expiry_ms.is_some_and(|at| at < self.now_ms) {
+            self.expired_keys.push((self.db, key.to_vec()));
+            return Ok(());
+        }
+        let hash = self.hasher.hash(key);
+        let shard = &mut self.shards[shard_of(hash)];
+        if shard.find(self.db, hash, key).is_some() {
+            return Err(LoadError(format!(
+                "RDB has duplicated key '{}' in DB {}",
+                String::from_utf8_lossy(key),
+                self.db
+            )));
+        }
+        let value = match value {
+            Value::Int(n) => NewValue::Int(n),
+            Value::Str(bytes) => crate::executor::string_value(bytes),
+            Value::Owned(bytes) => NewValue::Blob(Blob::new(bytes)),
+        };
+        let bits = match eviction {
+            Eviction::None => self.policy.initial(self.now_ms),
+            Eviction::IdleSeconds(secs) => access::access_of_idle(secs, self.now_ms),
+            Eviction::Frequency(frequency) => access::access_of_frequency(frequency, self.now_ms),
+        };
+        shard.insert(self.db, hash, Entry::new(hash, key, value, expiry_ms, bits));
+        self.keys += 1;
+        Ok(())
+    }
+
+    /// The shards, for [`crate::keyspace::Held::adopt`].
+    pub fn into_shards(self) -> Vec<Shard> {
+        self.shards
+    }
+}

@@ -1,0 +1,418 @@
+//! One client's connection: reads, runs what it has read, answers.
+//!
+//! A task on one I/O thread, woken when the socket can be read, when it takes bytes again, or when somebody calls (mail, an
+//! order to close). What a wake-up does between two awaits is plain code: read once, parse and run every whole request,
+//! write once. A request whose shards are busy gives way to the thread's other connections and is tried again.
+
+use super::stream::Stream;
+use super::threads::Place;
+use crate::client::{Client, ClientFlags, Takeover};
+use crate::executor::{Busy, execute};
+use crate::resp::parser::{Arg, Limits, Parser, Progress};
+use crate::resp::{Out, Reply};
+use crate::server::Server;
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::io::{self, ErrorKind};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::Poll;
+use std::time::Duration;
+
+/// The thread's read buffer: enough for a long pipeline, small enough for the cache.
+const READ_BYTES: usize = 64 * 1024;
+/// What a connection or a thread keeps of an output buffer when it is empty.
+const KEPT_OUT_BYTES: usize = 256 * 1024;
+
+struct Buffers {
+    read: Vec<u8>,
+    out: Out,
+}
+
+thread_local! {
+    static BUFFERS: RefCell<Buffers> = RefCell::new(Buffers { read: vec![0; READ_BYTES], out: Out::default() });
+}
+
+/// A client's connection.
+pub struct Connection {
+    pub server: Arc<Server>,
+    pub stream: Stream,
+    pub client: Client,
+    parser: Parser,
+    /// Bytes of requests that are not complete, or not yet run.
+    pending: Vec<u8>,
+    /// The first request in `pending` was parsed, takes so many bytes, and waits for its locks.
+    retry: Option<(usize, u32)>,
+    /// Replies that the socket has not taken.
+    pub out: Out,
+    _place: Place,
+}
+
+/// What a turn ended with.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Turn {
+    /// All requests that had arrived are done.
+    Idle,
+    /// A request waits for locks.
+    Busy,
+    /// The connection's next task is in `client.takeover`.
+    Takeover,
+    /// The connection ends, when what is in `out` is sent.
+    Close,
+}
+
+/// Why a connection woke.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Wake {
+    pub readable: bool,
+    pub writable: bool,
+    pub called: bool,
+}
+
+impl Connection {
+    /// A connection that has just been accepted.
+    pub fn new(server: Arc<Server>, stream: Stream, client: Client, place: Place) -> Connection {
+        Connection {
+            server,
+            stream,
+            client,
+            parser: Parser::default(),
+            pending: Vec::new(),
+            retry: None,
+            out: Out::default(),
+            _place: place,
+        }
+    }
+
+    /// Serves the client until it goes.
+    pub async fn run(mut self) {
+        self.server.clients.add(self.client.shared.clone());
+        if let Err(error) = self.serve().await {
+            tracing::debug!("Client {} closed connection: {error}", self.client.shared.addr);
+        }
+        self.server.forget_client(&mut self.client);
+    }
+
+    async fn serve(&mut self) -> io::Result<()> {
+        let mut turn = Turn::Idle;
+        loop {
+            match turn {
+                Turn::Idle => {
+                    let wake = self.wait(!self.out.is_empty(), true).await?;
+                    if wake.called && self.answer_call() {
+                        return Ok(());
+                    }
+                    if wake.readable {
+                        turn = self.read()?;
+                    } else {
+                        self.flush()?;
+                    }
+                }
+                Turn::Busy => {
+                    tokio::task::yield_now().await;
+                    turn = self.resume()?;
+                }
+                Turn::Takeover => {
+                    self.take_over().await?;
+                    turn = self.resume()?;
+                }
+                Turn::Close => return self.flush_all().await,
+            }
+        }
+    }
+
+    /// Waits until there is something to do.
+    ///
+    /// # Errors
+    /// The socket's.
+    pub async fn wait(&self, want_write: bool, want_read: bool) -> io::Result<Wake> {
+        poll_fn(|cx| {
+            let mut wake = Wake { called: self.client.shared.poll_called(cx.waker()), ..Wake::default() };
+            if want_write && let Poll::Ready(result) = self.stream.poll_write_ready(cx) {
+                result?;
+                wake.writable = true;
+            }
+            if want_read && let Poll::Ready(result) = self.stream.poll_read_ready(cx) {
+                result?;
+                wake.readable = true;
+            }
+            if wake == Wake::default() { Poll::Pending } else { Poll::Ready(Ok(wake)) }
+        })
+        .await
+    }
+
+    /// Somebody called: collects the mail. Returns whether the connection is to end now.
+    pub fn answer_call(&mut self) -> bool {
+        if self.client.shared.has(ClientFlags::CLOSE_ASAP) {
+            return true;
+        }
+        if self.out.is_empty() {
+            // Otherwise it waits where it is counted against the limit.
+            self.client.shared.collect_mail(&mut self.out);
+        }
+        false
+    }
+
+    /// Reads once and runs what came.
+    fn read(&mut self) -> io::Result<Turn> {
+        BUFFERS.with_borrow_mut(|buffers| {
+            let n = match self.parser.large() {
+                Some((large, room)) => self.stream.try_read_buf(large, room),
+                None => self.stream.try_read(&mut buffers.read),
+            };
+            let n = match n {
+                Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
+                Ok(n) => n,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(Turn::Idle),
+                Err(error) => return Err(error),
+            };
+            self.count_read(n);
+            if self.parser.large().is_some() {
+                return Ok(Turn::Idle);
+            }
+            let Buffers { read, out } = buffers;
+            if self.parser.is_gathering() {
+                self.process_pending(out)
+            } else if self.pending.is_empty() {
+                self.process(&read[..n], out)
+            } else {
+                self.pending.extend_from_slice(&read[..n]);
+                self.process_pending(out)
+            }
+        })
+    }
+
+    fn count_read(&self, n: usize) {
+        let shared = &self.client.shared;
+        shared.last_interaction_ms.store(self.server.clock.now_ms(), Relaxed);
+        shared.total_net_in.fetch_add(n as u64, Relaxed);
+        self.server.stats.here(|stats| {
+            stats.net_input_bytes.add(n as u64);
+            stats.reads.add(1);
+        });
+    }
+
+    /// Goes on with what has been read already.
+    fn resume(&mut self) -> io::Result<Turn> {
+        BUFFERS.with_borrow_mut(|buffers| self.process_pending(&mut buffers.out))
+    }
+
+    fn process_pending(&mut self, out: &mut Out) -> io::Result<Turn> {
+        let pending = std::mem::take(&mut self.pending);
+        self.process(&pending, out)
+    }
+
+    /// Runs the requests at the beginning of `data`, keeps what is left, and sends the replies.
+    fn process(&mut self, data: &[u8], out: &mut Out) -> io::Result<Turn> {
+        debug_assert!(out.is_empty() && self.pending.is_empty());
+        if !self.out.is_empty() {
+            // Replies that wait go first.
+            self.out.append_to(out);
+        }
+        let (left, turn) = self.run_requests(data, out);
+        self.pending.extend_from_slice(left);
+        if self.pending.capacity() > KEPT_OUT_BYTES && self.pending.is_empty() {
+            self.pending = Vec::new();
+        }
+        if std::mem::take(&mut self.client.log_grew) {
+            self.server.wake_replicas();
+        }
+        self.note_buffers(out);
+        let sent = self.send(out);
+        if !out.is_empty() {
+            out.append_to(&mut self.out);
+        }
+        out.shrink(KEPT_OUT_BYTES);
+        sent?;
+        let held = self.pending.len() + self.parser.held_bytes();
+        if held as u64 > self.server.config.load().client_query_buffer_limit {
+            tracing::warn!(
+                "Closing client that reached max query buffer length: {}",
+                self.client.shared.addr
+            );
+            return Ok(Turn::Close);
+        }
+        if self.over_output_limit() {
+            return Err(ErrorKind::ConnectionAborted.into());
+        }
+        Ok(turn)
+    }
+
+    fn run_requests<'d>(&mut self, data: &'d [u8], out: &mut Out) -> (&'d [u8], Turn) {
+        let mut rest = data;
+        loop {
+            let (n, tries) = match self.retry.take() {
+                Some(retry) => retry,
+                None => match self.parser.parse(rest, &self.limits()) {
+                    Ok(Progress::Complete(n)) => (n, 0),
+                    Ok(Progress::Incomplete(keep)) => return (&rest[..keep], Turn::Idle),
+                    Err(error) => {
+                        let error = crate::error::Error::err(format!("Protocol error: {}", error.0));
+                        self.server.stats.rejected(None, &error);
+                        Reply::new(out, self.client.proto).error(&error);
+                        return (&[], Turn::Close);
+                    }
+                },
+            };
+            let args = self.parser.args(rest);
+            if !args.is_empty()
+                && let Err(Busy) = execute(&mut self.client, &self.server, &args, out, tries)
+            {
+                self.retry = Some((n, tries + 1));
+                return (rest, Turn::Busy);
+            }
+            rest = &rest[n..];
+            if self.client.takeover.is_some() {
+                return (rest, Turn::Takeover);
+            }
+            if self.client.shared.has(ClientFlags::CLOSE_AFTER_REPLY.union(ClientFlags::CLOSE_ASAP)) {
+                return (rest, Turn::Close);
+            }
+        }
+    }
+
+    fn limits(&self) -> Limits {
+        Limits {
+            max_bulk_bytes: self.server.max_bulk_bytes() as i64,
+            unauthenticated: !self.client.authenticated && self.server.auth.is_required(),
+        }
+    }
+
+    fn note_buffers(&self, out: &Out) {
+        let shared = &self.client.shared;
+        shared.query_bytes.store(self.pending.len(), Relaxed);
+        shared.query_capacity.store(self.pending.capacity(), Relaxed);
+        shared.out_bytes.store(out.len(), Relaxed);
+    }
+
+    fn over_output_limit(&self) -> bool {
+        let hard = self.server.normal_output_limit();
+        let over = hard > 0 && self.out.len() as u64 > hard;
+        if over {
+            tracing::warn!(
+                "Client {} scheduled to be closed ASAP for overcoming of output buffer limits.",
+                self.client.shared.addr
+            );
+        }
+        over
+    }
+
+    fn send(&self, out: &mut Out) -> io::Result<()> {
+        let (n, result) = out.drain(|slices| self.stream.try_write(slices));
+        if n > 0 {
+            self.client.shared.total_net_out.fetch_add(n as u64, Relaxed);
+            self.server.stats.here(|stats| {
+                stats.net_output_bytes.add(n as u64);
+                stats.writes.add(1);
+            });
+        }
+        match result {
+            Err(error) if error.kind() != ErrorKind::WouldBlock => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Sends what the socket takes of `self.out`.
+    ///
+    /// # Errors
+    /// The socket's.
+    pub fn flush(&mut self) -> io::Result<()> {
+        let mut out = std::mem::take(&mut self.out);
+        let sent = self.send(&mut out);
+        if out.is_empty() {
+            out.shrink(KEPT_OUT_BYTES);
+            if self.client.shared.mail_bytes() > 0 {
+                self.client.shared.call();
+            }
+        }
+        self.client.shared.out_bytes.store(out.len(), Relaxed);
+        self.client.shared.out_capacity.store(out.capacity(), Relaxed);
+        self.out = out;
+        sent
+    }
+
+    /// Sends all of `self.out`, for up to some seconds (the peer may not read).
+    ///
+    /// # Errors
+    /// The socket's, or the time is up.
+    pub async fn flush_all(&mut self) -> io::Result<()> {
+        const PATIENCE: Duration = Duration::from_secs(10);
+        let all = async {
+            loop {
+                self.flush()?;
+                if self.out.is_empty() {
+                    return Ok(());
+                }
+                poll_fn(|cx| self.stream.poll_write_ready(cx)).await?;
+            }
+        };
+        tokio::time::timeout(PATIENCE, all).await.unwrap_or_else(|_| Err(ErrorKind::TimedOut.into()))
+    }
+
+    /// Reads once and gives every whole request to `take` instead of running it (a replica's acknowledgements).
+    ///
+    /// # Errors
+    /// The socket's, or a protocol error.
+    pub fn read_requests(&mut self, mut take: impl FnMut(&mut Client, &[Arg<'_>])) -> io::Result<()> {
+        BUFFERS.with_borrow_mut(|buffers| {
+            match self.stream.try_read(&mut buffers.read) {
+                Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
+                Ok(n) => {
+                    self.count_read(n);
+                    self.pending.extend_from_slice(&buffers.read[..n]);
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+            let pending = std::mem::take(&mut self.pending);
+            let mut rest = &pending[..];
+            loop {
+                match self.parser.parse(rest, &self.limits()) {
+                    Ok(Progress::Complete(n)) => {
+                        take(&mut self.client, &self.parser.args(rest));
+                        rest = &rest[n..];
+                    }
+                    Ok(Progress::Incomplete(keep)) => {
+                        self.pending.extend_from_slice(&rest[..keep]);
+                        return Ok(());
+                    }
+                    Err(error) => return Err(io::Error::other(error.0)),
+                }
+            }
+        })
+    }
+
+    async fn take_over(&mut self) -> io::Result<()> {
+        match self.client.takeover.take() {
+            Some(Takeover::Sleep { ms }) => tokio::time::sleep(Duration::from_millis(ms)).await,
+            Some(Takeover::Wait { replicas, timeout_ms, offset }) => {
+                crate::replication::wait::wait(self, replicas, timeout_ms, offset).await?;
+            }
+            Some(Takeover::Save { reload }) => {
+                let result = if reload {
+                    crate::persistence::reload(&self.server).await
+                } else {
+                    crate::control::save_now(&self.server).await
+                };
+                let mut reply = Reply::new(&mut self.out, self.client.proto);
+                match result {
+                    Ok(()) => reply.ok(),
+                    Err(text) => {
+                        tracing::warn!("{text}");
+                        reply.error(&crate::error::SAVE_FAILED);
+                    }
+                }
+            }
+            Some(Takeover::Shutdown { save, force }) => {
+                let (refused, answer) = tokio::sync::oneshot::channel();
+                self.server.orders.give(crate::control::Order::Shutdown { save, force, refused });
+                if let Ok(text) = answer.await {
+                    Reply::new(&mut self.out, self.client.proto).error(&crate::error::Error::err(text));
+                }
+            }
+            Some(Takeover::Replica(request)) => crate::replication::master::serve(self, request).await?,
+            None => {}
+        }
+        Ok(())
+    }
+}

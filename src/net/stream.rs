@@ -1,0 +1,85 @@
+//! A socket of either kind.
+
+use std::io::{self, IoSlice};
+use std::task::{Context, Poll};
+use tokio::net::{TcpStream, UnixStream};
+
+/// A connected socket.
+#[derive(Debug)]
+pub enum Stream {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+/// A connected socket on its way from the thread that accepted it to the thread that will own it.
+#[derive(Debug)]
+pub enum Accepted {
+    Tcp(std::net::TcpStream),
+    Unix(std::os::unix::net::UnixStream),
+}
+
+impl Accepted {
+    /// Registers the socket with the current runtime.
+    ///
+    /// # Errors
+    /// The reactor's refusal.
+    pub fn register(self) -> io::Result<Stream> {
+        Ok(match self {
+            Accepted::Tcp(stream) => Stream::Tcp(TcpStream::from_std(stream)?),
+            Accepted::Unix(stream) => Stream::Unix(UnixStream::from_std(stream)?),
+        })
+    }
+}
+
+impl Stream {
+    /// Reads what is there.
+    ///
+    /// # Errors
+    /// `WouldBlock` when nothing is.
+    pub fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Stream::Tcp(stream) => stream.try_read(buf),
+            Stream::Unix(stream) => stream.try_read(buf),
+        }
+    }
+
+    /// Reads up to `room` bytes to the end of `buf`.
+    ///
+    /// # Errors
+    /// As [`Stream::try_read`].
+    pub fn try_read_buf(&self, buf: &mut Vec<u8>, room: usize) -> io::Result<usize> {
+        let mut limited = bytes::BufMut::limit(buf, room);
+        match self {
+            Stream::Tcp(stream) => stream.try_read_buf(&mut limited),
+            Stream::Unix(stream) => stream.try_read_buf(&mut limited),
+        }
+    }
+
+    /// Writes what the socket takes.
+    ///
+    /// # Errors
+    /// `WouldBlock` when it takes nothing.
+    pub fn try_write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        match (self, slices) {
+            (Stream::Tcp(stream), [slice]) => stream.try_write(slice),
+            (Stream::Tcp(stream), slices) => stream.try_write_vectored(slices),
+            (Stream::Unix(stream), slices) => stream.try_write_vectored(slices),
+        }
+    }
+
+    /// Is there something to read (or the end)?
+    pub fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Stream::Tcp(stream) => stream.poll_read_ready(cx),
+            Stream::Unix(stream) => stream.poll_read_ready(cx),
+        }
+    }
+
+    /// Would the socket take something?
+    pub fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Stream::Tcp(stream) => stream.poll_write_ready(cx),
+            Stream::Unix(stream) => stream.poll_write_ready(cx),
+        }
+    }
+}

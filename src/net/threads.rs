@@ -1,0 +1,75 @@
+//! The I/O threads: each a current-thread runtime that owns its connections.
+
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use tokio::runtime::{Builder, Handle};
+use tokio::sync::watch;
+
+/// Handles to the I/O threads.
+pub struct IoThreads {
+    threads: Vec<Thread>,
+    stop: watch::Sender<bool>,
+}
+
+struct Thread {
+    runtime: Handle,
+    load: Arc<AtomicUsize>,
+}
+
+/// A connection's place on a thread; given back when dropped.
+pub struct Place(Arc<AtomicUsize>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
+}
+
+impl IoThreads {
+    /// Starts `count` threads.
+    ///
+    /// # Errors
+    /// When a thread or its reactor cannot be made.
+    pub fn start(count: usize) -> io::Result<IoThreads> {
+        let (stop, _) = watch::channel(false);
+        let threads = (0..count).map(|n| start_thread(n, stop.subscribe())).collect::<io::Result<_>>()?;
+        Ok(IoThreads { threads, stop })
+    }
+
+    /// Number of threads.
+    pub fn len(&self) -> usize {
+        self.threads.len()
+    }
+
+    /// Never: there is at least one.
+    pub fn is_empty(&self) -> bool {
+        self.threads.is_empty()
+    }
+
+    /// Runs a connection on the thread with the fewest.
+    pub fn spawn<F: Future<Output = ()> + Send + 'static>(&self, run: impl FnOnce(Place) -> F) {
+        let thread =
+            self.threads.iter().min_by_key(|thread| thread.load.load(Relaxed)).expect("at least one");
+        thread.load.fetch_add(1, Relaxed);
+        thread.runtime.spawn(run(Place(thread.load.clone())));
+    }
+
+    /// Ends all threads and their connections.
+    pub fn stop(&self) {
+        self.stop.send_replace(true);
+    }
+}
+
+fn start_thread(number: usize, mut stop: watch::Receiver<bool>) -> io::Result<Thread> {
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let handle = runtime.handle().clone();
+    std::thread::Builder::new().name(format!("io_thd_{number}")).spawn(move || {
+        runtime.block_on(async {
+            // An error says that the sender is gone, which is a stop as well.
+            let _ = stop.wait_for(|stop| *stop).await;
+        });
+    })?;
+    Ok(Thread { runtime: handle, load: Arc::default() })
+}

@@ -1,0 +1,129 @@
+//! The master's stream, applied: one client like any other, except that it is obeyed and not answered.
+//!
+//! The stream's bytes go on into our own log unchanged, in whole units: a command, or all from MULTI to EXEC. So our offset
+//! moves by whole units, and a cut in the middle of a transaction resumes at its MULTI.
+
+use crate::client::{Client, Kind, Shared};
+use crate::command::{Lookup, table};
+use crate::executor::{PATIENCE, execute};
+use crate::resp::parser::{Arg, Limits, Parser, Progress};
+use crate::resp::{Out, encode};
+use crate::server::Server;
+use std::sync::Arc;
+
+/// The stream cannot be followed any further; the text is for the log.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Stopped(pub String);
+
+/// Applies a stream from a unit's beginning on.
+pub struct Applier {
+    client: Client,
+    parser: Parser,
+    pending: Vec<u8>,
+    out: Out,
+}
+
+/// A master is trusted with any length.
+const LIMITS: Limits = Limits { max_bulk_bytes: i64::MAX, unauthenticated: false };
+
+impl Applier {
+    /// An applier for a master at `address`, with `db` selected.
+    pub fn new(server: &Server, address: String, db: u16) -> Applier {
+        let shared = Shared::new(server.clients.next_id(), address, String::new(), -1, server.clock.now_ms());
+        shared.set_flag(crate::client::ClientFlags::MASTER, true);
+        let mut client = Client::new(Arc::new(shared), true);
+        client.kind = Kind::Master;
+        client.select(db);
+        Applier { client, parser: Parser::default(), pending: Vec::new(), out: Out::default() }
+    }
+
+    /// The client that the stream is.
+    pub fn shared(&self) -> &Arc<Shared> {
+        &self.client.shared
+    }
+
+    /// Applies what has come. Returns whether the master asks for an acknowledgement now.
+    ///
+    /// # Errors
+    /// The stream is not RESP, or holds a command that we do not know.
+    pub fn apply(&mut self, server: &Arc<Server>, data: &[u8]) -> Result<bool, Stopped> {
+        let mut pending = std::mem::take(&mut self.pending);
+        let mut rest = if pending.is_empty() {
+            data
+        } else {
+            pending.extend_from_slice(data);
+            &pending[..]
+        };
+        let mut ack_wanted = false;
+        loop {
+            match self.parser.parse(rest, &LIMITS) {
+                Ok(Progress::Complete(n)) => {
+                    let (request, after) = (&rest[..n], &rest[n..]);
+                    let args = self.parser.args(rest);
+                    run(&mut self.client, server, request, &args, &mut self.out)?;
+                    ack_wanted |= std::mem::take(&mut self.client.ack_wanted);
+                    rest = after;
+                }
+                Ok(Progress::Incomplete(keep)) => {
+                    let left = rest[..keep].to_vec();
+                    self.pending = left;
+                    break;
+                }
+                Err(error) => return Err(Stopped(format!("Protocol error from master: {}", error.0))),
+            }
+        }
+        if std::mem::take(&mut self.client.log_grew) {
+            server.wake_replicas();
+        }
+        Ok(ack_wanted)
+    }
+}
+
+fn run(
+    client: &mut Client,
+    server: &Arc<Server>,
+    request: &[u8],
+    args: &[Arg<'_>],
+    out: &mut Out,
+) -> Result<(), Stopped> {
+    if args.iter().any(|arg| matches!(arg, Arg::Large(_))) {
+        // Large arguments were not received into the buffer; a master writes its requests in this form.
+        let args: Vec<&[u8]> = args.iter().map(Arg::bytes).collect();
+        encode::request(&mut client.verbatim, &args);
+    } else {
+        client.verbatim.extend_from_slice(request);
+    }
+    if !args.is_empty() {
+        if let Lookup::Unknown(error) = table().lookup(args) {
+            return Err(Stopped(
+                format!(
+                    "The stream holds a command that this server does not know ({}): its data would drift apart from the master's",
+                    String::from_utf8_lossy(args[0].bytes()).escape_default(),
+                ) + &format!(" [{}]", error.text()),
+            ));
+        }
+        execute(client, server, args, out, PATIENCE)
+            .unwrap_or_else(|_| unreachable!("a patient command waits"));
+        report_error(server, args, out);
+        out.clear();
+    }
+    if client.transaction.is_none() && !client.verbatim.is_empty() {
+        // Refused before it ran: its bytes count all the same.
+        server.log.append_verbatim(&mut client.verbatim, client.db);
+        client.log_grew = true;
+    }
+    Ok(())
+}
+
+fn report_error(server: &Server, args: &[Arg<'_>], out: &mut Out) {
+    if out.bytes().first() == Some(&b'-') {
+        let text = String::from_utf8_lossy(out.bytes()).trim_end().to_string();
+        let name = String::from_utf8_lossy(args[0].bytes()).into_owned();
+        tracing::warn!(
+            "== CRITICAL == This replica is sending an error to its master: '{}' after processing the command '{}'",
+            &text[1..],
+            name.escape_default()
+        );
+        server.stats.unexpected_errors.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,585 @@
+//! The link to our master: connects, shakes hands, takes a snapshot in if need be, follows the stream; and again from the
+//! beginning, as long as we are a replica.
+//!
+//! It runs on a thread of its own. What it awaits can be given up at any await (REPLICAOF): nothing of ours changes
+//! between two of them but by whole units. A full resync is loaded beside the data that is served and takes its place at
+//! once, when its checksum has been found right; a failed one changes nothing and is tried again after a while that grows.
+
+use super::apply::Applier;
+use super::handshake::{Event, Framing, Handshake, Introduction, MARK_BYTES};
+use super::log::ReplId;
+use crate::loader::{Expired, Loader};
+use crate::net::stream::Stream;
+use crate::rdb::Decoder;
+use crate::resp::encode;
+use crate::server::Server;
+use parking_lot::Mutex;
+use std::future::poll_fn;
+use std::io::{self, ErrorKind, IoSlice};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+use tokio::net::{TcpSocket, TcpStream, lookup_host};
+use tokio::sync::watch;
+
+/// The link's read buffer, bytes.
+const READ_BYTES: usize = 256 * 1024;
+const TICK: Duration = Duration::from_secs(1);
+/// The longest pause between two tries after syncs that failed.
+const BACK_OFF_MAX: Duration = Duration::from_secs(30);
+
+/// Where a master is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Target {
+    pub host: String,
+    pub port: u16,
+}
+
+/// What the link is doing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum State {
+    /// No connection yet.
+    #[default]
+    Connect,
+    Connecting,
+    Handshake,
+    /// A snapshot is coming: bytes read, and how many there are if that is known.
+    Sync {
+        read: u64,
+        total: Option<u64>,
+    },
+    Connected,
+}
+
+/// What INFO and ROLE tell of the link.
+#[derive(Clone, Debug, Default)]
+pub struct Status {
+    pub state: State,
+    /// When the master was last heard, Unix ms.
+    pub last_io_ms: i64,
+    /// Since when the link is down, Unix ms.
+    pub down_since_ms: i64,
+}
+
+/// The link's handle.
+#[derive(Debug)]
+pub struct Link {
+    target: watch::Sender<Option<Target>>,
+    status: Mutex<Status>,
+    up: AtomicBool,
+    /// The client that the master's stream is, for CLIENT KILL.
+    drop_now: tokio::sync::Notify,
+}
+
+impl Default for Link {
+    fn default() -> Link {
+        Link {
+            target: watch::channel(None).0,
+            status: Mutex::default(),
+            up: AtomicBool::new(false),
+            drop_now: tokio::sync::Notify::new(),
+        }
+    }
+}
+
+impl Link {
+    /// Follows a master, or nobody. Takes effect at the link's next await.
+    pub fn follow(&self, target: Option<Target>, now_ms: i64) {
+        self.up.store(false, Relaxed);
+        *self.status.lock() = Status { down_since_ms: now_ms, ..Status::default() };
+        self.target.send_replace(target);
+    }
+
+    /// The master that is followed.
+    pub fn target(&self) -> Option<Target> {
+        self.target.borrow().clone()
+    }
+
+    /// What the link is doing.
+    pub fn status(&self) -> Status {
+        self.status.lock().clone()
+    }
+
+    /// Is the stream being followed?
+    #[inline]
+    pub fn is_up(&self) -> bool {
+        self.up.load(Relaxed)
+    }
+
+    /// Cuts the connection; it is made again.
+    pub fn cut(&self) {
+        self.drop_now.notify_waiters();
+    }
+
+    fn set(&self, state: State, now_ms: i64) {
+        let mut status = self.status.lock();
+        status.state = state;
+        status.last_io_ms = now_ms;
+        self.up.store(state == State::Connected, Relaxed);
+    }
+
+    fn heard(&self, now_ms: i64) {
+        self.status.lock().last_io_ms = now_ms;
+    }
+
+    fn down(&self, now_ms: i64) {
+        let mut status = self.status.lock();
+        let was_up = self.up.swap(false, Relaxed);
+        if was_up || status.down_since_ms == 0 {
+            status.down_since_ms = now_ms;
+        }
+        status.state = State::Connect;
+    }
+}
+
+/// Why a session ended.
+#[derive(Debug)]
+enum End {
+    /// The connection could not be made or was lost: try again soon.
+    Lost(String),
+    /// The master cannot serve us, or what it sent cannot be used: try again later.
+    Failed(String),
+}
+
+impl From<io::Error> for End {
+    fn from(error: io::Error) -> End {
+        End::Lost(match error.kind() {
+            ErrorKind::UnexpectedEof => "Connection with master lost.".into(),
+            _ => format!("I/O error with master: {error}"),
+        })
+    }
+}
+
+/// The link's life.
+pub async fn run(server: Arc<Server>) {
+    let mut targets = server.link.target.subscribe();
+    loop {
+        let target = targets.borrow_and_update().clone();
+        let changed = match target {
+            None => targets.changed().await,
+            Some(target) => tokio::select! {
+                changed = targets.changed() => changed,
+                () = follow(&server, &target) => Ok(()),
+            },
+        };
+        if changed.is_err() {
+            return;
+        }
+    }
+}
+
+async fn follow(server: &Arc<Server>, target: &Target) {
+    let mut pause = TICK;
+    loop {
+        let mut session = Session { server, target };
+        let cut = server.link.drop_now.notified();
+        let end = tokio::select! {
+            end = session.run() => end,
+            () = cut => End::Lost("Connection with master lost.".into()),
+        };
+        let was_up = server.link.is_up();
+        server.link.down(server.clock.now_ms());
+        match end {
+            End::Lost(text) => {
+                tracing::warn!("{text}");
+                if was_up {
+                    tracing::info!("Caching the disconnected master state.");
+                    tracing::info!("Reconnecting to MASTER {}:{}", target.host, target.port);
+                    pause = TICK;
+                    continue;
+                }
+                tokio::time::sleep(TICK).await;
+            }
+            End::Failed(text) => {
+                tracing::warn!("{text}");
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(BACK_OFF_MAX);
+            }
+        }
+    }
+}
+
+struct Session<'a> {
+    server: &'a Arc<Server>,
+    target: &'a Target,
+}
+
+impl Session<'_> {
+    /// One connection, until it ends.
+    async fn run(&mut self) -> End {
+        match self.try_run().await {
+            Ok(never) => match never {},
+            Err(end) => end,
+        }
+    }
+
+    async fn try_run(&mut self) -> Result<std::convert::Infallible, End> {
+        let (server, target) = (self.server, self.target);
+        tracing::info!("Connecting to MASTER {}:{}", target.host, target.port);
+        server.link.set(State::Connecting, server.clock.now_ms());
+        let stream = self.connect().await?;
+        tracing::info!("MASTER <-> REPLICA sync started");
+        server.link.set(State::Handshake, server.clock.now_ms());
+        let mut wire = Wire::new(stream, server);
+        let outcome = self.shake_hands(&mut wire).await?;
+        let mut acknowledge = true;
+        match outcome {
+            Outcome::Continue(id) => self.go_on(id),
+            Outcome::Full { id, offset, framing } => {
+                self.full_resync(&mut wire, id, offset, framing).await?;
+                acknowledge = true;
+            }
+        }
+        server.link.set(State::Connected, server.clock.now_ms());
+        self.stream(&mut wire, acknowledge).await
+    }
+
+    async fn connect(&self) -> Result<TcpStream, End> {
+        let (host, port) = (self.target.host.as_str(), self.target.port);
+        let timeout = Duration::from_secs(self.server.config.load().repl_timeout.max(1) as u64);
+        let connect = async {
+            let mut last = io::Error::from(ErrorKind::AddrNotAvailable);
+            for address in lookup_host((host, port)).await? {
+                match self.connect_to(address).await {
+                    Ok(stream) => return Ok(stream),
+                    Err(error) => last = error,
+                }
+            }
+            Err(last)
+        };
+        let result = tokio::time::timeout(timeout, connect).await;
+        let stream = match result {
+            Ok(result) => result.map_err(|error| {
+                End::Lost(format!("Error condition on socket for SYNC: {}", short(&error)))
+            })?,
+            Err(_) => return Err(End::Lost("Timeout connecting to the MASTER...".into())),
+        };
+        stream.set_nodelay(true)?;
+        Ok(stream)
+    }
+
+    async fn connect_to(&self, address: std::net::SocketAddr) -> io::Result<TcpStream> {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        let config = self.server.config.load();
+        if let Ok(source) = config.bind_source_addr.parse::<std::net::IpAddr>() {
+            socket.bind((source, 0).into())?;
+        }
+        socket.connect(address).await
+    }
+
+    fn introduction(&self) -> Introduction {
+        let config = self.server.config.load();
+        let port = match config.replica_announce_port {
+            0 => config.port,
+            port => port,
+        };
+        let ring = self.server.log.lock();
+        let resume = self.server.log.is_wanted().then(|| (ring.ids.id, ring.end() as i64 + 1));
+        Introduction {
+            user: config.masteruser.clone(),
+            password: config.masterauth.clone(),
+            listening_port: port,
+            announce_ip: config.replica_announce_ip.clone(),
+            resume,
+        }
+    }
+
+    async fn shake_hands(&self, wire: &mut Wire<'_>) -> Result<Outcome, End> {
+        let introduction = self.introduction();
+        match introduction.resume {
+            Some((id, offset)) => {
+                tracing::info!("Trying a partial resynchronization (request {id}:{offset}).")
+            }
+            None => tracing::info!("Partial resynchronization not possible (no cached master)"),
+        }
+        let mut out = Vec::new();
+        let mut handshake = Handshake::new(introduction, &mut out);
+        let mut full = None;
+        loop {
+            wire.write(&mut out).await?;
+            while let Some((n, event)) =
+                handshake.receive(wire.buffered(), &mut out).map_err(|refused| End::Failed(refused.0))?
+            {
+                wire.consume(n);
+                match event {
+                    Event::Progress => {}
+                    Event::Continue(id) => return Ok(Outcome::Continue(id)),
+                    Event::FullResync { id, offset } => {
+                        tracing::info!("Full resync from master: {id}:{offset}");
+                        full = Some((id, offset));
+                    }
+                    Event::Transfer(framing) => {
+                        let (id, offset) = full.expect("a transfer follows FULLRESYNC");
+                        return Ok(Outcome::Full { id, offset, framing });
+                    }
+                    Event::Later(text) => return Err(End::Failed(text)),
+                }
+            }
+            wire.write(&mut out).await?;
+            wire.read().await?;
+        }
+    }
+
+    /// The master goes on where we were.
+    fn go_on(&self, id: Option<ReplId>) {
+        tracing::info!("Successful partial resynchronization with master.");
+        let mut ring = self.server.log.lock();
+        if let Some(id) = id.filter(|id| *id != ring.ids.id) {
+            ring.ids.id2 = ring.ids.id;
+            ring.ids.second_offset = ring.end() as i64 + 1;
+            ring.ids.id = id;
+            drop(ring);
+            tracing::info!("Master replication ID changed to {id}");
+            // They learn the new id when they ask again.
+            self.server.hub.disconnect_all();
+        }
+        tracing::info!("MASTER <-> REPLICA sync: Master accepted a Partial Resynchronization.");
+    }
+
+    async fn full_resync(
+        &self,
+        wire: &mut Wire<'_>,
+        id: ReplId,
+        offset: u64,
+        framing: Framing,
+    ) -> Result<(), End> {
+        let server = self.server;
+        let total = match &framing {
+            Framing::Length(len) => Some(*len),
+            Framing::Mark(_) => None,
+        };
+        match total {
+            Some(len) => {
+                tracing::info!("MASTER <-> REPLICA sync: receiving {len} bytes from master to parser")
+            }
+            None => tracing::info!(
+                "MASTER <-> REPLICA sync: receiving streamed RDB from master with EOF to parser"
+            ),
+        }
+        tracing::info!("MASTER <-> REPLICA sync: Loading DB in memory");
+        let loader = self.receive(wire, &framing).await?;
+        let stream_db = loader.stream_db;
+        tracing::info!("MASTER <-> REPLICA sync: Flushing old data");
+        server.replace_data(loader.into_shards(), id, offset, Some(stream_db));
+        tracing::info!("MASTER <-> REPLICA sync: Finished with success");
+        Ok(())
+    }
+
+    /// Takes the RDB in, to its checked end.
+    async fn receive(&self, wire: &mut Wire<'_>, framing: &Framing) -> Result<Loader, End> {
+        let server = self.server;
+        let mut loader =
+            Loader::new(&server.keyspace, server.clock.now_ms(), server.access_policy(), Expired::Keep);
+        let mut decoder = Decoder::new(server.config.load().rdbchecksum);
+        let failed = |text: String| {
+            End::Failed(format!("Failed trying to load the MASTER synchronization DB: {text}"))
+        };
+        let mut read = 0;
+        loop {
+            let consumed = {
+                let chunk = wire.buffered();
+                let mut feed = decoder.feed(chunk);
+                while let Some(item) = feed.next().map_err(|error| failed(error.to_string()))? {
+                    loader.item(item).map_err(|error| failed(error.0))?;
+                }
+                feed.consumed()
+            };
+            wire.consume(consumed);
+            read += consumed as u64;
+            let total = match framing {
+                Framing::Length(len) => Some(*len),
+                Framing::Mark(_) => None,
+            };
+            server.link.set(State::Sync { read, total }, server.clock.now_ms());
+            if decoder.is_done() {
+                break;
+            }
+            if total.is_some_and(|total| read > total) {
+                return Err(failed("it is longer than its announced length".into()));
+            }
+            wire.sign_of_life();
+            wire.read().await?;
+        }
+        match framing {
+            Framing::Length(len) if *len != read => {
+                return Err(failed(format!(
+                    "its announced length is {len}, its end came after {read} bytes"
+                )));
+            }
+            Framing::Length(_) => {}
+            Framing::Mark(mark) => {
+                while wire.buffered().len() < MARK_BYTES {
+                    wire.read().await?;
+                }
+                if wire.buffered()[..MARK_BYTES] != mark[..] {
+                    return Err(failed("the end mark is missing".into()));
+                }
+                wire.consume(MARK_BYTES);
+            }
+        }
+        Ok(loader)
+    }
+
+    async fn stream(
+        &self,
+        wire: &mut Wire<'_>,
+        mut acknowledge: bool,
+    ) -> Result<std::convert::Infallible, End> {
+        let server = self.server;
+        let db = server.log.lock().selected().unwrap_or(0);
+        let mut applier = Applier::new(server, format!("{}:{}", self.target.host, self.target.port), db);
+        server.clients.add(applier.shared().clone());
+        let _leaves = Leaves(server, applier.shared().id);
+        let mut acked_at = Instant::now();
+        loop {
+            let n = wire.buffered().len();
+            if n > 0 {
+                server.stats.repl_input_bytes.fetch_add(n as u64, Relaxed);
+                let wanted =
+                    applier.apply(server, wire.buffered()).map_err(|stopped| End::Failed(stopped.0))?;
+                wire.consume(n);
+                acknowledge |= wanted;
+            }
+            if acknowledge || acked_at.elapsed() >= TICK {
+                self.acknowledge(wire).await?;
+                (acknowledge, acked_at) = (false, Instant::now());
+            }
+            let until = TICK.saturating_sub(acked_at.elapsed());
+            match tokio::time::timeout(until, wire.wait_readable()).await {
+                Ok(result) => {
+                    result?;
+                    wire.take()?;
+                    server.link.heard(server.clock.now_ms());
+                }
+                Err(_) => wire.check_silence("MASTER timeout: no data nor PING received...")?,
+            }
+            if applier.shared().has(crate::client::ClientFlags::CLOSE_ASAP) {
+                return Err(End::Lost("Connection with master lost.".into()));
+            }
+        }
+    }
+
+    async fn acknowledge(&self, wire: &mut Wire<'_>) -> Result<(), End> {
+        let offset = self.server.log.lock().end();
+        let mut out = Vec::new();
+        encode::request(&mut out, &["REPLCONF", "ACK", itoa::Buffer::new().format(offset)]);
+        wire.write(&mut out).await
+    }
+}
+
+struct Leaves<'a>(&'a Server, u64);
+
+impl Drop for Leaves<'_> {
+    fn drop(&mut self) {
+        self.0.clients.remove(self.1);
+    }
+}
+
+enum Outcome {
+    Continue(Option<ReplId>),
+    Full { id: ReplId, offset: u64, framing: Framing },
+}
+
+fn short(error: &io::Error) -> String {
+    error.to_string().split(" (os error").next().unwrap_or_default().to_string()
+}
+
+/// The socket with what has been read from it and not been used.
+struct Wire<'a> {
+    stream: Stream,
+    server: &'a Arc<Server>,
+    buf: Vec<u8>,
+    used: usize,
+    heard_at: Instant,
+    newline_at: Instant,
+}
+
+impl<'a> Wire<'a> {
+    fn new(stream: TcpStream, server: &'a Arc<Server>) -> Wire<'a> {
+        let now = Instant::now();
+        let buf = Vec::with_capacity(READ_BYTES);
+        Wire { stream: Stream::Tcp(stream), server, buf, used: 0, heard_at: now, newline_at: now }
+    }
+
+    fn buffered(&self) -> &[u8] {
+        &self.buf[self.used..]
+    }
+
+    fn consume(&mut self, n: usize) {
+        self.used += n;
+        if self.used == self.buf.len() {
+            self.buf.clear();
+            self.used = 0;
+        }
+    }
+
+    async fn wait_readable(&self) -> io::Result<()> {
+        poll_fn(|cx| self.stream.poll_read_ready(cx)).await
+    }
+
+    /// Reads what is there, if anything.
+    fn take(&mut self) -> Result<(), End> {
+        if self.used > 0 {
+            self.buf.drain(..self.used);
+            self.used = 0;
+        }
+        match self.stream.try_read_buf(&mut self.buf, READ_BYTES) {
+            Ok(0) => Err(io::Error::from(ErrorKind::UnexpectedEof).into()),
+            Ok(_) => {
+                self.heard_at = Instant::now();
+                Ok(())
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Waits for bytes and reads them; a master that is silent for `repl-timeout` is given up.
+    async fn read(&mut self) -> Result<(), End> {
+        loop {
+            match tokio::time::timeout(TICK, self.wait_readable()).await {
+                Ok(result) => {
+                    result?;
+                    let before = self.buffered().len();
+                    self.take()?;
+                    if self.buffered().len() > before {
+                        return Ok(());
+                    }
+                }
+                Err(_) => {
+                    self.check_silence("Timeout receiving bulk data from MASTER... If the problem persists try to set the 'repl-timeout' parameter in redis.conf to a larger value.")?;
+                    self.sign_of_life();
+                }
+            }
+        }
+    }
+
+    fn check_silence(&self, text: &str) -> Result<(), End> {
+        let timeout = Duration::from_secs(self.server.config.load().repl_timeout.max(1) as u64);
+        if self.heard_at.elapsed() > timeout { Err(End::Lost(text.into())) } else { Ok(()) }
+    }
+
+    /// A newline each second tells the master that we are at work.
+    fn sign_of_life(&mut self) {
+        if self.newline_at.elapsed() >= TICK {
+            self.newline_at = Instant::now();
+            // If it does not fit, the master has others to read.
+            let _ = self.stream.try_write(&[IoSlice::new(b"\n")]);
+        }
+    }
+
+    async fn write(&mut self, out: &mut Vec<u8>) -> Result<(), End> {
+        let mut sent = 0;
+        while sent < out.len() {
+            match self.stream.try_write(&[IoSlice::new(&out[sent..])]) {
+                Ok(n) => sent += n,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    poll_fn(|cx| self.stream.poll_write_ready(cx)).await?;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        out.clear();
+        Ok(())
+    }
+}

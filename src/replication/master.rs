@@ -1,0 +1,370 @@
+//! The master's side of one replica's link, on the replica's own connection.
+//!
+//! PSYNC is decided, a snapshot is sent if need be, then the stream from the replica's own cursor into the log. Each replica
+//! goes at its own pace: a slow one costs only the log that it pins, and is cut off at
+//! `client-output-buffer-limit replica`.
+
+use super::hub::{Progress, Replica};
+use super::log::Pin;
+use super::psync::{Decision, Reason, SyncRequest, decide};
+use crate::client::{Client, ClientFlags};
+use crate::config::ClientClass;
+use crate::net::Connection;
+use crate::resp::parser::{Arg, number};
+use crate::server::Server;
+use crate::snapshot::spool::Piece;
+use crate::snapshot::{Joined, Snapshot};
+use bytes::Bytes;
+use parking_lot::Mutex;
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind, IoSlice};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
+use std::time::Duration;
+
+/// What one turn takes from the log or the spool at most, bytes.
+const SEND_BYTES: usize = 256 * 1024;
+/// How often a link is looked at when nothing happens.
+const TICK: Duration = Duration::from_secs(1);
+
+/// Serves a replica until its link ends, which is how it ends: with an error.
+///
+/// # Errors
+/// The socket's, a time-out, a limit.
+pub async fn serve(conn: &mut Connection, request: SyncRequest) -> io::Result<()> {
+    let server = conn.server.clone();
+    conn.flush_all().await?;
+    let replica = enter(conn);
+    let _leaves = Leaves { server: &server, replica: &replica };
+    let mut link = Link { conn, server: &server, replica: &replica, queue: VecDeque::new(), pin: None };
+    let result = link.run(request).await;
+    if let Some(pin) = link.pin {
+        server.log.lock().unpin(pin);
+    }
+    match &result {
+        Err(error) => tracing::info!("Connection with replica {} lost: {error}", replica.name()),
+        Ok(()) => tracing::info!("Connection with replica {} lost.", replica.name()),
+    }
+    Err(result.err().unwrap_or_else(|| ErrorKind::ConnectionAborted.into()))
+}
+
+fn enter(conn: &Connection) -> Arc<Replica> {
+    let client = &conn.client;
+    let peer = client.shared.addr.rsplit_once(':').map_or("", |(ip, _)| ip);
+    let ip = client.replconf.ip_address.as_deref().unwrap_or(peer.trim_matches(['[', ']']));
+    let replica = Arc::new(Replica {
+        shared: client.shared.clone(),
+        ip: ip.to_string(),
+        port: client.replconf.listening_port,
+        progress: Mutex::new(Progress::AwaitingSnapshot),
+        acked_at_ms: AtomicI64::new(conn.server.clock.now_ms()),
+    });
+    client.shared.set_flag(ClientFlags::REPLICA, true);
+    conn.server.hub.add(replica.clone());
+    replica
+}
+
+struct Leaves<'a> {
+    server: &'a Server,
+    replica: &'a Arc<Replica>,
+}
+
+impl Drop for Leaves<'_> {
+    fn drop(&mut self) {
+        self.server.hub.remove(self.replica, self.server.clock.now_ms());
+        self.server.hub.acknowledged.notify_waiters();
+    }
+}
+
+struct Link<'a> {
+    conn: &'a mut Connection,
+    server: &'a Arc<Server>,
+    replica: &'a Arc<Replica>,
+    queue: VecDeque<Bytes>,
+    pin: Option<Pin>,
+}
+
+impl Link<'_> {
+    async fn run(&mut self, request: SyncRequest) -> io::Result<()> {
+        let acked_first = match self.decide(&request) {
+            Some(from) => {
+                self.go_online(from);
+                false
+            }
+            None => self.full_sync(&request).await?,
+        };
+        self.stream(acked_first).await
+    }
+
+    /// Tries a partial resync: pins the log and answers +CONTINUE. `None`: a full one is needed.
+    fn decide(&mut self, request: &SyncRequest) -> Option<u64> {
+        let mut ring = self.server.log.lock();
+        let kept = ring.start()..=ring.end();
+        let decision = if self.server.log.is_wanted() {
+            decide(request, &ring.ids, kept.clone())
+        } else {
+            Decision::Full(Reason::NotKept)
+        };
+        let name = self.replica.name();
+        let (from, backlog) = match decision {
+            Decision::Continue { from } => (from, ring.end() - from),
+            Decision::Full(reason) => {
+                let ids = ring.ids;
+                drop(ring);
+                self.log_refusal(request, reason, &ids);
+                return None;
+            }
+        };
+        self.pin = ring.pin(from).ok();
+        let id = ring.ids.id;
+        drop(ring);
+        self.server.stats.sync_partial_ok.fetch_add(1, Relaxed);
+        tracing::info!(
+            "Partial resynchronization request from {name} accepted. Sending {backlog} bytes of backlog starting from offset {}.",
+            from + 1
+        );
+        let answer = if self.conn.client.replconf.capa_psync2 {
+            format!("+CONTINUE {id}\r\n")
+        } else {
+            "+CONTINUE\r\n".into()
+        };
+        self.queue.push_back(answer.into());
+        Some(from)
+    }
+
+    fn log_refusal(&self, request: &SyncRequest, reason: Reason, ids: &super::log::Ids) {
+        let name = self.replica.name();
+        if let SyncRequest::Psync { id, offset } = request
+            && reason != Reason::Asked
+        {
+            self.server.stats.sync_partial_err.fetch_add(1, Relaxed);
+            let id = String::from_utf8_lossy(id);
+            match reason {
+                Reason::OtherHistory if id == ids.id2.as_str() => tracing::info!(
+                    "Partial resynchronization not accepted: Requested offset for second ID was {offset}, but I can reply up to {}",
+                    ids.second_offset
+                ),
+                Reason::OtherHistory => tracing::info!(
+                    "Partial resynchronization not accepted: Replication ID mismatch (Replica asked for '{id}', my replication IDs are '{}' and '{}')",
+                    ids.id,
+                    ids.id2
+                ),
+                _ => tracing::info!(
+                    "Unable to partial resync with replica {name} for lack of backlog (Replica request was: {offset})."
+                ),
+            }
+        } else {
+            tracing::info!("Full resync requested by replica {name}");
+        }
+    }
+
+    fn go_online(&self, from: u64) {
+        *self.replica.progress.lock() = Progress::Online { sent: from, acked: 0 };
+        self.replica.acked_at_ms.store(self.server.clock.now_ms(), Relaxed);
+    }
+
+    /// Sends a snapshot. Returns whether the stream must wait for the first acknowledgement.
+    async fn full_sync(&mut self, request: &SyncRequest) -> io::Result<bool> {
+        self.server.stats.sync_full.fetch_add(1, Relaxed);
+        let snapshot = self.join_snapshot().await?;
+        let offset = snapshot.offset;
+        *self.replica.progress.lock() = Progress::Loading { from: offset };
+        let bare = *request == SyncRequest::Sync;
+        if !bare {
+            self.queue.push_back(format!("+FULLRESYNC {} {offset}\r\n", snapshot.id).into());
+        }
+        let mark =
+            (!bare && self.conn.client.replconf.capa_eof && self.server.config.load().repl_diskless_sync)
+                .then(super::log::ReplId::random);
+        match mark {
+            Some(mark) => self.queue.push_back(format!("$EOF:{mark}\r\n").into()),
+            None => {
+                let len = self.snapshot_len(&snapshot).await?;
+                self.queue.push_back(format!("${len}\r\n").into());
+            }
+        }
+        self.send_snapshot(&snapshot).await?;
+        if let Some(mark) = mark {
+            self.queue.push_back(Bytes::copy_from_slice(&mark.0));
+        }
+        tracing::info!("Synchronization with replica {} succeeded", self.replica.name());
+        self.go_online(offset);
+        Ok(mark.is_some())
+    }
+
+    /// Waits for a snapshot that this replica can have, and pins the log from its offset.
+    async fn join_snapshot(&mut self) -> io::Result<Arc<Snapshot>> {
+        loop {
+            let over = self.server.snapshots.over();
+            tokio::pin!(over);
+            over.as_mut().enable();
+            match self.server.snapshots.join(self.server) {
+                Ok(Joined::Snapshot(snapshot, pin)) => {
+                    self.pin = Some(pin);
+                    return Ok(snapshot);
+                }
+                Ok(Joined::Busy) => {
+                    tokio::select! {
+                        () = over => {}
+                        result = self.turn() => result?,
+                    }
+                    self.sign_of_life();
+                }
+                Err(error) => {
+                    tracing::warn!("Snapshot for replica {} failed: {}", self.replica.name(), error.0);
+                    return Err(io::Error::other(error.0));
+                }
+            }
+        }
+    }
+
+    async fn snapshot_len(&mut self, snapshot: &Snapshot) -> io::Result<u64> {
+        loop {
+            match snapshot.spool.finished_len() {
+                Ok(Some(len)) => return Ok(len),
+                Ok(None) => self.turn().await?,
+                Err(error) => return Err(io::Error::other(error.0)),
+            }
+            self.sign_of_life();
+        }
+    }
+
+    /// A newline tells a waiting replica that we are there. Only before the snapshot's bytes.
+    fn sign_of_life(&mut self) {
+        if self.queue.is_empty() {
+            self.queue.push_back(Bytes::from_static(b"\n"));
+        }
+    }
+
+    async fn send_snapshot(&mut self, snapshot: &Snapshot) -> io::Result<()> {
+        let mut at = 0;
+        loop {
+            match snapshot.spool.read(at).map_err(|error| io::Error::other(error.0))? {
+                Piece::Bytes(bytes) => {
+                    at += bytes.len() as u64;
+                    self.queue.push_back(bytes);
+                    while !self.queue.is_empty() {
+                        self.turn().await?;
+                    }
+                }
+                Piece::Wait => self.turn().await?,
+                Piece::End => return Ok(()),
+            }
+        }
+    }
+
+    async fn stream(&mut self, mut wait_for_ack: bool) -> io::Result<()> {
+        loop {
+            wait_for_ack = wait_for_ack && self.replica.acked() == Some(0);
+            if !wait_for_ack && self.queue.is_empty() {
+                self.take_from_log();
+            }
+            self.turn().await?;
+            self.check_limits()?;
+        }
+    }
+
+    fn take_from_log(&mut self) {
+        let Some(pin) = self.pin else { return };
+        let pieces = self.server.log.lock().read(pin, SEND_BYTES);
+        if pieces.is_empty() {
+            return;
+        }
+        let bytes: u64 = pieces.iter().map(|piece| piece.len() as u64).sum();
+        if let Progress::Online { sent, .. } = &mut *self.replica.progress.lock() {
+            *sent += bytes;
+        }
+        self.queue.extend(pieces);
+    }
+
+    /// Sends what the socket takes; if that is not all, or there was nothing, waits for something to happen.
+    async fn turn(&mut self) -> io::Result<()> {
+        let had_something = !self.queue.is_empty();
+        self.write()?;
+        if had_something && self.queue.is_empty() {
+            // There may be more to send: see first, but let others of this thread have their turn.
+            tokio::task::yield_now().await;
+            return self.read();
+        }
+        let Ok(wake) = tokio::time::timeout(TICK, self.conn.wait(!self.queue.is_empty(), true)).await else {
+            return self.check_silence();
+        };
+        let wake = wake?;
+        if wake.called && self.conn.answer_call() {
+            return Err(io::Error::other("closed"));
+        }
+        if wake.readable { self.read() } else { Ok(()) }
+    }
+
+    fn write(&mut self) -> io::Result<()> {
+        while !self.queue.is_empty() {
+            let slices: Vec<IoSlice<'_>> =
+                self.queue.iter().take(16).map(|piece| IoSlice::new(piece)).collect();
+            match self.conn.stream.try_write(&slices) {
+                Ok(n) => {
+                    self.server.stats.repl_output_bytes.fetch_add(n as u64, Relaxed);
+                    advance(&mut self.queue, n);
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads what the replica says: acknowledgements.
+    fn read(&mut self) -> io::Result<()> {
+        let (replica, server) = (self.replica, self.server);
+        self.conn.read_requests(|_: &mut Client, args: &[Arg<'_>]| {
+            if let Some(offset) = acknowledgement(args) {
+                replica.ack(offset, server.clock.now_ms());
+                server.hub.acknowledged.notify_waiters();
+            }
+        })
+    }
+
+    fn check_silence(&self) -> io::Result<()> {
+        let online = matches!(*self.replica.progress.lock(), Progress::Online { .. });
+        let timeout_secs = i64::from(self.server.config.load().repl_timeout);
+        if online && self.replica.lag_secs(self.server.clock.now_ms()) > timeout_secs {
+            tracing::warn!("Disconnecting timedout replica (streaming sync): {}", self.replica.name());
+            return Err(ErrorKind::TimedOut.into());
+        }
+        Ok(())
+    }
+
+    fn check_limits(&self) -> io::Result<()> {
+        let limit = self.server.config.load().client_output_buffer_limit[ClientClass::Replica as usize];
+        let Some(pin) = self.pin else { return Ok(()) };
+        let ring = self.server.log.lock();
+        let hard = limit.hard.max(ring.keep_limit());
+        if limit.hard > 0 && ring.lag_bytes(pin) > hard {
+            tracing::warn!(
+                "Client {} scheduled to be closed ASAP for overcoming of output buffer limits.",
+                self.replica.name()
+            );
+            return Err(io::Error::other("output buffer limit"));
+        }
+        Ok(())
+    }
+}
+
+fn acknowledgement(args: &[Arg<'_>]) -> Option<u64> {
+    let [name, word, offset, ..] = args else { return None };
+    let is = |arg: &Arg<'_>, text: &str| arg.bytes().eq_ignore_ascii_case(text.as_bytes());
+    if !is(name, "replconf") || !is(word, "ack") {
+        return None;
+    }
+    u64::try_from(number(offset.bytes())?).ok()
+}
+
+fn advance(queue: &mut VecDeque<Bytes>, mut n: usize) {
+    while let Some(first) = queue.front_mut() {
+        if n < first.len() {
+            let _ = first.split_to(n);
+            return;
+        }
+        n -= first.len();
+        queue.pop_front();
+    }
+}

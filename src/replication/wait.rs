@@ -1,0 +1,58 @@
+//! WAIT: until enough replicas have acknowledged, or the time is up.
+
+use crate::net::Connection;
+use crate::resp::{Reply, encode};
+use crate::server::Server;
+use std::io;
+use std::time::Duration;
+
+/// Asks all replicas for an acknowledgement at once, through the stream.
+pub fn ask_for_acks(server: &Server) {
+    let mut request = Vec::new();
+    encode::request(&mut request, &["REPLCONF", "GETACK", "*"]);
+    server.log.append_request(&request);
+    server.wake_replicas();
+}
+
+/// Waits on a connection whose WAIT could not be answered at once, and answers.
+///
+/// # Errors
+/// The connection has ended meanwhile.
+pub async fn wait(conn: &mut Connection, replicas: usize, timeout_ms: u64, offset: u64) -> io::Result<()> {
+    let server = conn.server.clone();
+    conn.flush()?;
+    ask_for_acks(&server);
+    let enough = async {
+        loop {
+            let acknowledged = server.hub.acknowledged.notified();
+            if server.hub.acked_by(offset) >= replicas {
+                return;
+            }
+            acknowledged.await;
+        }
+    };
+    let gone = async {
+        loop {
+            let wake = conn.wait(false, false).await?;
+            if wake.called && conn.client.shared.has(crate::client::ClientFlags::CLOSE_ASAP) {
+                return Err::<(), io::Error>(io::ErrorKind::ConnectionAborted.into());
+            }
+        }
+    };
+    let limit = if timeout_ms == 0 { Duration::MAX } else { Duration::from_millis(timeout_ms) };
+    tokio::select! {
+        () = enough => {}
+        () = sleep(limit) => {}
+        result = gone => result?,
+    }
+    let acked = server.hub.acked_by(offset);
+    Reply::new(&mut conn.out, conn.client.proto).len(acked);
+    conn.flush()
+}
+
+async fn sleep(time: Duration) {
+    match time {
+        Duration::MAX => std::future::pending().await,
+        time => tokio::time::sleep(time).await,
+    }
+}

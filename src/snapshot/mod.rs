@@ -1,0 +1,347 @@
+//! Snapshots without fork: the data set as it was at one moment, while writes go on.
+//!
+//! [`begin`] locks all shards and the log for an instant: every shard's epoch is raised and the log's offset noted. Then a
+//! thread walks shard by shard in short locked slices ([`walk`]); what changes before the walk reaches it is handed over by
+//! the shard itself (`crate::keyspace::shard`). Encoding, compression and checksum happen outside the locks; the bytes go to a
+//! [`Spool`], from which a file and any number of replicas read, each at its own pace.
+//!
+//! Nobody who writes ever waits for a snapshot, and no memory grows with the data set: only with what changes meanwhile.
+
+pub mod spool;
+pub mod walk;
+
+pub use spool::{Spool, SpoolError};
+pub use walk::Slice;
+
+use crate::keyspace::Captured;
+use crate::rdb;
+use crate::replication::log::{Pin, ReplId};
+use crate::server::Server;
+use parking_lot::Mutex;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::mpsc::{Receiver, channel};
+use tokio::sync::Notify;
+
+/// Size of the pieces in which the encoded snapshot reaches the spool, bytes.
+const PIECE_BYTES: usize = 256 * 1024;
+
+/// A running or finished snapshot.
+pub struct Snapshot {
+    /// The history and the position in it that the data set stands for.
+    pub id: ReplId,
+    pub offset: u64,
+    pub spool: Spool,
+    /// Keys when it began, and how many of them are written.
+    pub keys_total: u64,
+    keys_done: AtomicU64,
+    pub started_ms: i64,
+    /// The log from `offset` on, kept for replicas that join late.
+    pin: Option<Pin>,
+    abandoned: AtomicBool,
+}
+
+/// What a snapshot is for.
+pub struct Order {
+    /// The spool's file, if it is to become a file of its own; else an unlinked one is made when memory is full.
+    pub file: Option<PathBuf>,
+    /// Where an unlinked file would go.
+    pub directory: PathBuf,
+    /// Keep the log for replicas.
+    pub for_replicas: bool,
+}
+
+impl Snapshot {
+    /// Keys written so far.
+    pub fn keys_done(&self) -> u64 {
+        self.keys_done.load(Relaxed)
+    }
+
+    /// Nobody needs it any more: the walk goes on without output, to leave the marks equal.
+    pub fn abandon(&self) {
+        self.abandoned.store(true, Relaxed);
+    }
+
+    /// Lets go of the log.
+    pub fn release_log(&self, server: &Server) {
+        if let Some(pin) = self.pin {
+            server.log.lock().unpin(pin);
+        }
+    }
+}
+
+/// The one snapshot that may run at a time.
+#[derive(Default)]
+pub struct Snapshots {
+    current: Mutex<Option<Arc<Snapshot>>>,
+    over: Notify,
+}
+
+/// What a replica that needs a snapshot gets.
+pub enum Joined {
+    /// One that it can read, and its claim to the log from there on.
+    Snapshot(Arc<Snapshot>, Pin),
+    /// One runs that is of no use to it: try again when it is over.
+    Busy,
+}
+
+/// Why a snapshot did not begin.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum StartError {
+    /// Another one runs.
+    Running,
+    Failed(SpoolError),
+}
+
+impl Snapshots {
+    /// The running one.
+    pub fn current(&self) -> Option<Arc<Snapshot>> {
+        self.current.lock().clone()
+    }
+
+    /// Ready when the running one is over.
+    pub fn over(&self) -> tokio::sync::futures::Notified<'_> {
+        self.over.notified()
+    }
+
+    /// Begins one, on a thread of its own; `then` is called on that thread when it is over.
+    ///
+    /// # Errors
+    /// Another one runs, or the file cannot be made.
+    pub fn start(
+        &self,
+        server: &Arc<Server>,
+        order: Order,
+        then: impl FnOnce(&Arc<Server>, &Snapshot) + Send + 'static,
+    ) -> Result<Arc<Snapshot>, StartError> {
+        let mut current = self.current.lock();
+        if current.is_some() {
+            return Err(StartError::Running);
+        }
+        let (snapshot, walk) = begin(server, order).map_err(StartError::Failed)?;
+        *current = Some(snapshot.clone());
+        drop(current);
+        let (server, running) = (server.clone(), snapshot.clone());
+        let spawned = std::thread::Builder::new().name("snapshot".into()).spawn(move || {
+            walk.run();
+            then(&server, &running);
+            *server.snapshots.current.lock() = None;
+            running.release_log(&server);
+            server.snapshots.over.notify_waiters();
+        });
+        if let Err(error) = spawned {
+            panic!("a snapshot that has begun needs its thread: {error}");
+        }
+        Ok(snapshot)
+    }
+
+    /// The running snapshot, or a new one, for a replica.
+    ///
+    /// # Errors
+    /// A new one cannot begin.
+    pub fn join(&self, server: &Arc<Server>) -> Result<Joined, SpoolError> {
+        if let Some(running) = self.current() {
+            return Ok(Snapshots::join_running(server, running));
+        }
+        let directory = std::env::current_dir().unwrap_or_else(|_| std::env::temp_dir());
+        tracing::info!("Starting snapshot for SYNC with target: replicas sockets");
+        match self.start(server, Order { file: None, directory, for_replicas: true }, |_, _| {}) {
+            Ok(snapshot) => Ok(Snapshots::join_running(server, snapshot)),
+            Err(StartError::Running) => Ok(Joined::Busy),
+            Err(StartError::Failed(error)) => Err(error),
+        }
+    }
+
+    fn join_running(server: &Server, snapshot: Arc<Snapshot>) -> Joined {
+        let mut ring = server.log.lock();
+        if ring.ids.id != snapshot.id || !server.log.is_wanted() {
+            return Joined::Busy;
+        }
+        match ring.pin(snapshot.offset) {
+            Ok(pin) => Joined::Snapshot(snapshot, pin),
+            Err(_) => Joined::Busy,
+        }
+    }
+}
+
+/// Takes the moment: from here on, what changes is captured. The walk is to be run by [`Walk::run`], on a thread.
+///
+/// # Errors
+/// The spool's file cannot be made.
+pub fn begin(server: &Arc<Server>, order: Order) -> Result<(Arc<Snapshot>, Walk), SpoolError> {
+    let spool = Spool::new(order.file, order.directory)?;
+    let (sender, captured) = channel();
+    let mut held = server.keyspace.lock_all();
+    if order.for_replicas {
+        server.log.want();
+    }
+    let mut keys_total = 0;
+    for shard in held.shards() {
+        shard.begin_snapshot(sender.clone());
+        keys_total += (0..server.keyspace.databases()).map(|db| shard.db(db).len() as u64).sum::<u64>();
+    }
+    let mut ring = server.log.lock();
+    if !server.is_replica() {
+        ring.forget_selected();
+    }
+    let stream_db = if server.is_replica() { ring.selected().map_or(0, i64::from) } else { 0 };
+    let offset = ring.end();
+    let pin = server.log.is_wanted().then(|| ring.pin(offset).expect("the end is always kept"));
+    let snapshot = Arc::new(Snapshot {
+        id: ring.ids.id,
+        offset,
+        spool,
+        keys_total,
+        keys_done: AtomicU64::new(0),
+        started_ms: server.clock.now_ms(),
+        pin,
+        abandoned: AtomicBool::new(false),
+    });
+    drop(ring);
+    drop(held);
+    let walk = Walk { server: server.clone(), snapshot: snapshot.clone(), captured, stream_db };
+    Ok((snapshot, walk))
+}
+
+/// The work of a snapshot, for a thread of its own.
+pub struct Walk {
+    server: Arc<Server>,
+    snapshot: Arc<Snapshot>,
+    captured: Receiver<Captured>,
+    stream_db: i64,
+}
+
+impl Walk {
+    /// Walks all shards and writes the RDB to the spool. Returns when the spool is finished or has failed.
+    pub fn run(self) {
+        let mut writer = Output::new(&self);
+        writer.header(&self);
+        for shard in 0..crate::keyspace::SHARDS {
+            walk::walk_shard(&self.server, shard, |slice| {
+                writer.slice(slice);
+                while let Ok(captured) = self.captured.try_recv() {
+                    writer.captured(&captured);
+                }
+                writer.flush(&self, PIECE_BYTES);
+            });
+        }
+        // All shards have dropped their senders: this ends when the last captured entry is written.
+        for captured in &self.captured {
+            writer.captured(&captured);
+            writer.flush(&self, PIECE_BYTES);
+        }
+        writer.finish(&self);
+    }
+
+    fn is_abandoned(&self) -> bool {
+        self.snapshot.abandoned.load(Relaxed)
+    }
+}
+
+/// Encodes what the walk finds.
+struct Output {
+    writer: rdb::Writer,
+    db: Option<u16>,
+    policy: crate::keyspace::AccessPolicy,
+    eviction: bool,
+    now_ms: i64,
+    keys: u64,
+}
+
+impl Output {
+    fn new(walk: &Walk) -> Output {
+        let config = walk.server.config.load();
+        let options = rdb::Options {
+            compress: config.rdbcompression,
+            checksum: config.rdbchecksum,
+            version: config.rdb_compatible_version as u8,
+            ..rdb::Options::default()
+        };
+        Output {
+            writer: rdb::Writer::new(options),
+            db: None,
+            policy: walk.server.access_policy(),
+            eviction: config.maxmemory_policy.evicts(),
+            now_ms: walk.server.clock.now_ms(),
+            keys: 0,
+        }
+    }
+
+    fn header(&mut self, walk: &Walk) {
+        let replication = walk.server.log.is_wanted().then(|| rdb::ReplicationAux {
+            stream_db: walk.stream_db,
+            id: walk.snapshot.id.as_str(),
+            offset: walk.snapshot.offset as i64,
+        });
+        self.writer.header();
+        self.writer.standard_aux(&rdb::Aux {
+            redis_ver: crate::config::COMPATIBLE_VERSION,
+            ctime: self.now_ms / 1000,
+            used_mem: crate::memory::used_bytes(),
+            replication,
+            aof_base: false,
+        });
+    }
+
+    fn slice(&mut self, slice: &Slice) {
+        for record in slice.records() {
+            self.record(record.db, record.expiry_ms, record.access, record.key, record.value);
+        }
+    }
+
+    fn captured(&mut self, captured: &Captured) {
+        let mut entry = |db: u16, entry: &crate::keyspace::Entry| {
+            let value = match entry.value() {
+                crate::keyspace::ValueRef::Int(n) => rdb::ValueRef::Int(n),
+                crate::keyspace::ValueRef::Inline { bytes, .. } => rdb::ValueRef::Str(bytes),
+                crate::keyspace::ValueRef::Blob(blob) => rdb::ValueRef::Str(blob),
+            };
+            self.record(db, entry.expiry_ms(), entry.access(), entry.key(), value);
+        };
+        match captured {
+            Captured::Entry { db, entry: old } => entry(*db, old),
+            Captured::Table { db, table, seen } => table.for_each(|old| {
+                if old.mark() != *seen {
+                    entry(*db, old);
+                }
+            }),
+        }
+    }
+
+    fn record(&mut self, db: u16, expiry_ms: Option<i64>, access: u32, key: &[u8], value: rdb::ValueRef<'_>) {
+        if self.db != Some(db) {
+            self.writer.select_db(u32::from(db));
+            self.db = Some(db);
+        }
+        let eviction = match (self.eviction, self.policy) {
+            (false, _) => rdb::Eviction::None,
+            (true, crate::keyspace::AccessPolicy::Lru) => {
+                rdb::Eviction::IdleSeconds(crate::keyspace::access::idle_secs(access, self.now_ms))
+            }
+            (true, policy) => rdb::Eviction::Frequency(policy.frequency(access, self.now_ms) as u8),
+        };
+        self.keys += 1;
+        self.writer.record(&rdb::RecordRef { expire_ms: expiry_ms, eviction, key, value });
+    }
+
+    fn flush(&mut self, walk: &Walk, at_least: usize) {
+        if self.writer.buf().len() < at_least {
+            return;
+        }
+        walk.snapshot.keys_done.store(self.keys, Relaxed);
+        let piece = self.writer.take();
+        if !walk.is_abandoned() {
+            walk.snapshot.spool.push(piece);
+            walk.server.wake_replicas();
+        }
+    }
+
+    fn finish(mut self, walk: &Walk) {
+        self.writer.eof();
+        self.flush(walk, 0);
+        let error = walk.is_abandoned().then(|| SpoolError("abandoned".into()));
+        walk.snapshot.spool.finish(error);
+        walk.server.wake_replicas();
+    }
+}

@@ -1,0 +1,234 @@
+//! Where Redpoll means to differ from the oracle: it announces 7.2, the oracle is 7.0.
+//!
+//! Every entry says why. An entry describes both replies as exactly as it can, so that it cannot hide
+//! another difference in the same command. What is equal in 7.0 and 7.2 does not belong here, nor
+//! what no two servers have in common (`compare`).
+
+use crate::support::client::Value;
+use crate::syntax::{name, word};
+
+/// One wanted difference.
+struct Wanted {
+    /// Why the replies differ.
+    reason: &'static str,
+    /// Whether this is that difference: the arguments, the oracle's reply, the tested server's.
+    holds: fn(&[Vec<u8>], &Value, &Value) -> bool,
+}
+
+/// The version that Redpoll announces.
+pub const ANNOUNCED_VERSION: &str = "7.2.4";
+
+const WANTED: &[Wanted] = &[
+    Wanted {
+        reason: "HELLO names the version of the server",
+        holds: |args, oracle, tested| name(args) == "HELLO" && hello_without_version(oracle, tested),
+    },
+    Wanted {
+        reason: "CLIENT LIST and INFO have shown lib-name and lib-ver since 7.2 (CLIENT SETINFO)",
+        holds: |args, oracle, tested| {
+            name(args) == "CLIENT"
+                && ["INFO", "LIST"].contains(&word(args, 1).as_str())
+                && oracle.bytes().is_some()
+                && oracle.bytes() == tested.bytes().map(without_library).as_deref()
+        },
+    },
+    Wanted {
+        reason: "CLIENT HELP describes the subcommands that 7.2 added",
+        holds: |args, oracle, tested| {
+            name(args) == "CLIENT" && word(args, 1) == "HELP" && contains_all(tested, oracle)
+        },
+    },
+    Wanted {
+        reason: "BITCOUNT and BITPOS look at their arguments before they look for the key since 7.2",
+        holds: |args, oracle, tested| {
+            let nothing = match name(args).as_str() {
+                "BITCOUNT" => *oracle == Value::Int(0),
+                "BITPOS" => *oracle == Value::Int(-1) || *oracle == Value::Int(0),
+                _ => false,
+            };
+            let complaint = tested.text();
+            nothing
+                && tested.is_error()
+                && (complaint == "ERR syntax error"
+                    || complaint == "ERR value is not an integer or out of range")
+        },
+    },
+    Wanted {
+        reason: "7.2 has more commands than 7.0",
+        holds: |args, oracle, tested| {
+            name(args) == "COMMAND"
+                && match word(args, 1).as_str() {
+                    "COUNT" => oracle.int() < tested.int(),
+                    "LIST" => contains_all(tested, oracle),
+                    "" => args.len() == 1 && contains_all(tested, oracle),
+                    "INFO" | "DOCS" => args.len() == 2 && contains_all(tested, oracle),
+                    _ => false,
+                }
+        },
+    },
+    Wanted {
+        reason: "COMMAND INFO of these changed by 7.2: flags no_multi and blocking, tips, an arity",
+        holds: |args, oracle, tested| {
+            name(args) == "COMMAND" && word(args, 1) == "INFO" && same_but_redescribed(oracle, tested)
+        },
+    },
+    Wanted {
+        reason: "COMMAND GETKEYS and GETKEYSANDFLAGS take a command without arguments since 7.2",
+        holds: |args, oracle, tested| {
+            const COMPLAINTS: &[&str] = &[
+                "ERR The command has no key arguments",
+                "ERR Invalid number of arguments specified for command",
+                "ERR Invalid command specified",
+            ];
+            name(args) == "COMMAND"
+                && args.len() == 3
+                && oracle.text().starts_with("ERR wrong number of arguments for 'command|getkeys")
+                && COMPLAINTS.contains(&tested.text().as_str())
+        },
+    },
+    Wanted {
+        reason: "a pattern also finds directives that 7.0 does not have",
+        holds: |args, oracle, tested| {
+            let has_pattern = args.iter().skip(2).any(|arg| arg.contains(&b'*'));
+            let (Some(ours), Some(theirs)) = (pairs(oracle), pairs(tested)) else { return false };
+            name(args) == "CONFIG"
+                && word(args, 1) == "GET"
+                && has_pattern
+                && std::mem::discriminant(oracle) == std::mem::discriminant(tested)
+                && ours.iter().all(|pair| theirs.contains(pair))
+        },
+    },
+    Wanted {
+        reason: "COMMAND DOCS has texts, histories and argument names (display_text) of 7.2",
+        holds: |args, oracle, tested| {
+            let origins = (origins(oracle), origins(tested));
+            name(args) == "COMMAND"
+                && word(args, 1) == "DOCS"
+                && origins.0.is_some()
+                && origins.0 == origins.1
+        },
+    },
+];
+
+/// Commands whose COMMAND INFO is not the same in 7.0 and 7.2.
+const REDESCRIBED: &[&str] = &["multi", "watch", "wait", "msetnx", "scan", "randomkey", "command|getkeys"];
+
+/// Whether the descriptions are the same, those of [`REDESCRIBED`] but for arity, flags, categories and tips.
+fn same_but_redescribed(oracle: &Value, tested: &Value) -> bool {
+    const NAME: usize = 0;
+    const KEYS: std::ops::Range<usize> = 3..6;
+    let (Some(ours), Some(theirs)) = (oracle.items(), tested.items()) else { return false };
+    let same = |(ours, theirs): (&Value, &Value)| {
+        let (Some(a), Some(b)) = (ours.items(), theirs.items()) else { return ours == theirs };
+        let is_listed = a.first().is_some_and(|name| REDESCRIBED.contains(&name.text().as_str()));
+        ours == theirs || is_listed && a.len() == b.len() && a[NAME] == b[NAME] && a[KEYS] == b[KEYS]
+    };
+    ours.len() == theirs.len() && ours.iter().zip(theirs).all(same)
+}
+
+/// What COMMAND DOCS says of each command's name, group and first version: these do not change.
+fn origins(docs: &Value) -> Option<Vec<(String, Vec<String>)>> {
+    let of = |(name, about): (Value, Value)| {
+        let fields = pairs(&about)?.into_iter();
+        let kept = fields.filter(|(field, _)| ["since", "group"].contains(&field.text().as_str()));
+        Some((name.text(), kept.map(|(_, value)| value.text()).collect()))
+    };
+    pairs(docs)?.into_iter().map(of).collect()
+}
+
+/// A map's pairs, as RESP3 or RESP2 has it.
+fn pairs(value: &Value) -> Option<Vec<(Value, Value)>> {
+    match value {
+        Value::Map(pairs) => Some(pairs.clone()),
+        Value::Array(items) if items.len() % 2 == 0 => {
+            Some(items.chunks(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect())
+        }
+        _ => None,
+    }
+}
+
+/// Whether one entry of the list explains the difference. The replies are in normal form.
+pub fn allows(args: &[Vec<u8>], oracle: &Value, tested: &Value) -> bool {
+    WANTED.iter().any(|wanted| (wanted.holds)(args, oracle, tested))
+}
+
+/// Whether all but the version is the same, and the version is the announced one.
+fn hello_without_version(oracle: &Value, tested: &Value) -> bool {
+    let (Some(mut ours), Some(theirs)) = (pairs(oracle), pairs(tested)) else { return false };
+    let Some((_, version)) = ours.iter_mut().find(|(field, _)| field.text() == "version") else {
+        return false;
+    };
+    *version = Value::Bulk(ANNOUNCED_VERSION.as_bytes().to_vec());
+    ours == theirs && std::mem::discriminant(oracle) == std::mem::discriminant(tested)
+}
+
+/// A CLIENT LIST without the two fields of CLIENT SETINFO.
+fn without_library(text: &[u8]) -> Vec<u8> {
+    let keep = |word: &&str| !word.starts_with("lib-name=") && !word.starts_with("lib-ver=");
+    let text = String::from_utf8_lossy(text);
+    let lines = text.split('\n').map(|line| line.split(' ').filter(keep).collect::<Vec<_>>().join(" "));
+    lines.collect::<Vec<_>>().join("\n").into_bytes()
+}
+
+/// Whether every element of `some` is in `all`.
+fn contains_all(all: &Value, some: &Value) -> bool {
+    match (all.items(), some.items()) {
+        (Some(all), Some(some)) => some.iter().all(|item| all.contains(item)),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::syntax;
+
+    #[track_caller]
+    fn check(command: &str, oracle: Value, tested: Value, expected: bool) {
+        let args = syntax::parse(command).unwrap();
+        let reasons: Vec<_> =
+            WANTED.iter().filter(|one| (one.holds)(&args, &oracle, &tested)).map(|one| one.reason).collect();
+        assert_eq!(!reasons.is_empty(), expected, "{command}: {oracle} {tested} {reasons:?}");
+        assert_eq!(allows(&args, &oracle, &tested), expected);
+    }
+
+    #[test]
+    fn entries_hide_nothing_else() {
+        let error = |text: &str| Value::Error(text.as_bytes().to_vec());
+        let bulk = |text: &str| Value::Bulk(text.as_bytes().to_vec());
+        check("BITCOUNT k 1", Value::Int(0), error("ERR syntax error"), true);
+        check("BITCOUNT k 1", Value::Int(0), error("ERR other"), false);
+        check("BITCOUNT k 1", Value::Int(3), error("ERR syntax error"), false);
+        check("STRLEN k", Value::Int(0), error("ERR syntax error"), false);
+        check("CLIENT INFO", bulk("db=0 resp=2\n"), bulk("db=0 resp=2 lib-name= lib-ver=\n"), true);
+        check("CLIENT INFO", bulk("db=0 resp=2\n"), bulk("db=1 resp=2 lib-name= lib-ver=\n"), false);
+        let hello = |version: &str, role: &str| {
+            Value::Array(vec![bulk("version"), bulk(version), bulk("role"), bulk(role)])
+        };
+        check("HELLO", hello("7.0.15", "master"), hello("7.2.4", "master"), true);
+        check("HELLO", hello("7.0.15", "master"), hello("7.2.5", "master"), false);
+        check("HELLO", hello("7.0.15", "master"), hello("7.2.4", "replica"), false);
+        check("COMMAND COUNT", Value::Int(241), Value::Int(5), false);
+        let info = |name: &str, arity, first_key| {
+            let rest = [Value::Array(vec![]), Value::Int(first_key), Value::Int(0), Value::Int(0)];
+            Value::Array(vec![Value::Array([vec![bulk(name), Value::Int(arity)], rest.to_vec()].concat())])
+        };
+        check("COMMAND INFO multi", info("multi", 1, 0), info("multi", 2, 0), true);
+        check("COMMAND INFO multi", info("multi", 1, 0), info("multi", 1, 1), false);
+        check("COMMAND INFO get", info("get", 2, 1), info("get", 3, 1), false);
+        let arity = error("ERR wrong number of arguments for 'command|getkeys' command");
+        check("COMMAND GETKEYS PING", arity.clone(), error("ERR The command has no key arguments"), true);
+        check("COMMAND GETKEYS GET k", arity, error("ERR The command has no key arguments"), false);
+        let config =
+            |names: &[&str]| Value::Array(names.iter().flat_map(|name| [bulk(name), bulk("1")]).collect());
+        check("CONFIG GET a*", config(&["a1"]), config(&["a1", "a2"]), true);
+        check("CONFIG GET a*", config(&["a1", "a2"]), config(&["a2"]), false);
+        check("CONFIG GET a1", config(&["a1"]), config(&["a1", "a2"]), false);
+        let docs = |since: &str, summary: &str| {
+            let about = [bulk("summary"), bulk(summary), bulk("since"), bulk(since)];
+            Value::Array(vec![bulk("get"), Value::Array(about.to_vec())])
+        };
+        check("COMMAND DOCS get", docs("1.0.0", "Gets"), docs("1.0.0", "Returns"), true);
+        check("COMMAND DOCS get", docs("1.0.0", "Gets"), docs("7.0.0", "Gets"), false);
+    }
+}

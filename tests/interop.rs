@@ -1,0 +1,143 @@
+//! Replication between Redpoll and the real redis-server 7.0: every pairing goes through the same scenarios.
+//!
+//! The module of a test names the pairing (master first), its name the fact. A pairing is a line in `pairs!` or
+//! `chains!`, a scenario is a function of the kinds of its nodes and a line in one of the lists below. What is asked of
+//! Redpoll is what redis → redis does: with `REDPOLL_TEST_BINARY=redis-server` all of this runs on the real thing.
+//!
+//! Most of the time is spent waiting for timers of the servers (a replica acknowledges and reconnects once a second),
+//! so more threads than cores help: `cargo test --test interop -- --test-threads=8`.
+//! `REDPOLL_INTEROP_CUTS=20` cuts every link 20 times in place of 5.
+
+mod support;
+
+#[path = "interop/attach.rs"]
+mod attach;
+#[path = "interop/compare.rs"]
+mod compare;
+#[path = "interop/cuts.rs"]
+mod cuts;
+#[path = "interop/fake_master.rs"]
+mod fake_master;
+#[path = "interop/faults.rs"]
+mod faults;
+#[path = "interop/load.rs"]
+mod load;
+#[path = "interop/observer.rs"]
+mod observer;
+#[path = "interop/promotion.rs"]
+mod promotion;
+#[path = "interop/proxy.rs"]
+mod proxy;
+#[path = "interop/restart.rs"]
+mod restart;
+#[path = "interop/semantics.rs"]
+mod semantics;
+#[path = "interop/topology.rs"]
+mod topology;
+#[path = "interop/wire.rs"]
+mod wire;
+
+use fake_master::Fault;
+use topology::Kind::{Redis, Redpoll};
+
+/// One `#[test]` per line: its name, the scenario, the arguments. Without the peer, a test says SKIPPED and passes.
+macro_rules! scenarios {
+    ($($name:ident => $scenario:path, $($argument:expr),+;)*) => {$(
+        #[test]
+        fn $name() {
+            if topology::peer_is_installed() {
+                $scenario($($argument),+);
+            }
+        }
+    )*};
+}
+
+/// What must hold for two nodes and for longer rows.
+macro_rules! row_scenarios {
+    ($kinds:expr) => {
+        scenarios! {
+            attaching_by_replicaof_under_load_ends_in_equal_data => attach::at_run_time, $kinds;
+            attaching_at_start_under_load_ends_in_equal_data => attach::at_start, $kinds;
+            cut_links_resume_partially_under_load => cuts::resume_partially, $kinds;
+            cut_links_never_apply_half_a_transaction => cuts::never_apply_half_a_transaction, $kinds;
+            restarted_replica_resumes_partially => restart::replica_resumes_partially, $kinds;
+            published_messages_pass_along => semantics::messages_pass_along, $kinds;
+            the_stream_is_passed_on_unchanged => semantics::stream_is_passed_on_unchanged, $kinds;
+            transactions_arrive_as_units => semantics::transactions_arrive_as_units, $kinds;
+            every_database_gets_its_writes => semantics::every_database_gets_its_writes, $kinds;
+            expiry_is_driven_by_the_master => semantics::expiry_is_driven_by_the_master, $kinds;
+        }
+    };
+}
+
+macro_rules! pairs {
+    ($($pairing:ident: $kinds:expr;)*) => {$(
+        mod $pairing {
+            use super::*;
+            row_scenarios! { $kinds }
+            scenarios! {
+                each_diskless_setting_syncs => attach::with_each_diskless_setting, $kinds;
+                second_replica_attaches_during_a_full_sync => attach::second_replica_during_full_sync, $kinds;
+                old_master_resumes_by_the_secondary_id => promotion::old_master_resumes_by_secondary_id, $kinds;
+                old_master_with_extra_writes_resyncs_fully
+                    => promotion::old_master_with_extra_writes_resyncs_fully, $kinds;
+                replica_of_a_restarted_master_resumes_partially => restart::master_is_resumed_from_partially, $kinds;
+                wait_counts_acknowledgements => semantics::wait_counts_acknowledgements, $kinds;
+                masterauth_opens_requirepass => semantics::masterauth_opens_requirepass, $kinds;
+                announced_address_is_shown => semantics::announced_address_is_shown, $kinds;
+                replica_refuses_writes => semantics::replica_refuses_writes, $kinds;
+            }
+        }
+    )*};
+}
+
+macro_rules! chains {
+    ($($pairing:ident: $kinds:expr;)*) => {$(
+        mod $pairing {
+            use super::*;
+            row_scenarios! { $kinds }
+            scenarios! {
+                restarted_middle_and_its_replica_resume_partially => restart::middle_of_a_chain_resumes, $kinds;
+                promoting_the_middle_keeps_the_end_partial => promotion::middle_of_a_chain, $kinds;
+            }
+        }
+    )*};
+}
+
+pairs! {
+    redis_to_redpoll: &[Redis, Redpoll];
+    redpoll_to_redis: &[Redpoll, Redis];
+    redpoll_to_redpoll: &[Redpoll, Redpoll];
+}
+
+chains! {
+    redis_to_redpoll_to_redis: &[Redis, Redpoll, Redis];
+}
+
+/// Faults of a master, against Redpoll as the replica: what a real Redis does about some of them is to exit.
+mod redpoll_as_replica {
+    use super::*;
+    scenarios! {
+        survives_garbage_in_reply_to_ping => faults::survive, Redpoll, Fault::GarbageToPing;
+        survives_garbage_in_reply_to_psync => faults::survive, Redpoll, Fault::GarbageToPsync;
+        survives_fullresync_without_an_offset => faults::survive, Redpoll, Fault::FullresyncWithoutOffset;
+        survives_a_truncated_rdb => faults::survive, Redpoll, Fault::TruncatedRdb;
+        survives_a_truncated_rdb_with_an_eof_mark => faults::survive, Redpoll, Fault::TruncatedRdbWithMark;
+        survives_a_flipped_byte => faults::survive, Redpoll, Fault::FlippedByte;
+        survives_a_wrong_checksum => faults::survive, Redpoll, Fault::WrongChecksum;
+        survives_a_master_that_falls_silent => faults::survive, Redpoll, Fault::Silence;
+        survives_a_wrong_magic => faults::survive, Redpoll, Fault::WrongMagic;
+        survives_a_version_of_the_future => faults::survive, Redpoll, Fault::FutureVersion;
+        survives_an_unknown_rdb_type => faults::survive, Redpoll, Fault::UnknownType;
+        survives_an_unknown_command => faults::survive, Redpoll, Fault::UnknownCommand;
+        survives_garbage_in_the_stream => faults::survive, Redpoll, Fault::GarbageInStream;
+    }
+}
+
+/// What concerns one server alone.
+mod redpoll_alone {
+    use super::*;
+    scenarios! {
+        crash_during_bgsave_leaves_a_whole_file => restart::crash_during_bgsave_leaves_a_whole_file, Redpoll;
+    }
+}

@@ -1,0 +1,105 @@
+//! A clean restart of either side ends in a partial resync: the RDB file carries the ID and the offset.
+
+use super::compare::assert_converges;
+use super::load::{Expiry, Load, plant, plant_bulk};
+use super::topology::{Kind, Node, Topology, eventually};
+
+/// Commands written between the steps.
+const WRITES: u64 = 150;
+/// What the interrupted BGSAVE has to write.
+const BULK_MEGABYTES: usize = 24;
+/// BGSAVEs interrupted, each a little later than the one before.
+const CRASHES: u32 = 3;
+
+/// SHUTDOWN SAVE of the last replica while its master is written to, and a start with `--replicaof`.
+pub fn replica_resumes_partially(kinds: &[Kind]) {
+    let Some(mut topology) = loaded(kinds) else { return };
+    let load = Load::start(topology.master(), 8, Expiry::Soon);
+    load.wait_for(WRITES);
+    let above = topology.nodes.len() - 2;
+    let (full, partial) = topology.nodes[above].syncs_given();
+    let port = topology.links[above].port();
+    let replica = topology.nodes.last_mut().expect("a replica");
+    replica.shut_down_with_save();
+    load.wait_for(WRITES);
+    replica.start_again_following(port);
+    topology.wait_for_links();
+    load.wait_for(WRITES);
+    load.stop();
+    let syncs = topology.nodes[above].syncs_given();
+    assert_eq!(syncs, (full, partial + 1), "(full, partial) syncs given by the replica's master");
+    assert_converges(&topology);
+}
+
+/// SHUTDOWN SAVE of the master under load: it comes back with a new ID, and with the old one as its secondary.
+pub fn master_is_resumed_from_partially(kinds: &[Kind]) {
+    let Some(mut topology) = loaded(kinds) else { return };
+    let old_id = topology.master().info("master_replid");
+    let load = Load::start(topology.master(), 9, Expiry::Soon);
+    load.wait_for(WRITES);
+    topology.nodes[0].shut_down_with_save();
+    topology.nodes[0].start_again();
+    eventually("the replica resumes", || {
+        let (full, partial) = topology.master().syncs_given();
+        assert_eq!(full, 0, "the replica had to resync fully after a clean restart of its master");
+        partial == 1
+    });
+    topology.wait_for_links();
+    assert_eq!(topology.master().info("master_replid2"), old_id, "the ID of before is the secondary one");
+    assert_ne!(topology.master().info("master_replid"), old_id);
+    load.wait_for(WRITES);
+    load.stop();
+    assert_converges(&topology);
+}
+
+/// SHUTDOWN SAVE of a chain's middle under load: it resumes from its master, and its own replica resumes from it.
+pub fn middle_of_a_chain_resumes(kinds: &[Kind]) {
+    let Some(mut topology) = loaded(kinds) else { return };
+    let load = Load::start(topology.master(), 13, Expiry::Soon);
+    load.wait_for(WRITES);
+    let (full, partial) = topology.master().syncs_given();
+    let port = topology.links[0].port();
+    topology.nodes[1].shut_down_with_save();
+    load.wait_for(WRITES);
+    topology.nodes[1].start_again_following(port);
+    eventually("the end of the chain has resumed", || topology.nodes[1].syncs_given().1 == 1);
+    topology.wait_for_links();
+    load.wait_for(WRITES);
+    load.stop();
+    assert_eq!(
+        topology.master().syncs_given(),
+        (full, partial + 1),
+        "(full, partial) syncs given by the master"
+    );
+    assert_eq!(topology.nodes[1].syncs_given(), (0, 1), "(full, partial) syncs given by the middle");
+    assert_converges(&topology);
+}
+
+/// SIGKILL while a BGSAVE runs: what is loaded afterwards is one of the saved states, whole, never something between.
+///
+/// A real Redis forks, and its orphan may still finish an earlier file: hence any state that was ever saved will do.
+pub fn crash_during_bgsave_leaves_a_whole_file(kind: Kind) {
+    let Some(mut node) = Node::start(kind, 0, &[]) else { return };
+    plant(&node);
+    node.call("SAVE");
+    let mut saved = vec![node.call("DEBUG DIGEST").text()];
+    for attempt in 0..CRASHES {
+        plant_bulk(&node, BULK_MEGABYTES, u64::from(attempt));
+        saved.push(node.call("DEBUG DIGEST").text());
+        node.call("BGSAVE");
+        for _ in 0..attempt {
+            node.call("PING");
+        }
+        node.crash();
+        node.start_again();
+        let found = node.call("DEBUG DIGEST").text();
+        assert!(saved.contains(&found), "the data after crash {attempt} are none of the saved states");
+    }
+}
+
+fn loaded(kinds: &[Kind]) -> Option<Topology> {
+    let topology = Topology::start(kinds, &[])?;
+    plant(topology.master());
+    topology.attach();
+    Some(topology)
+}

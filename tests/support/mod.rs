@@ -1,0 +1,22 @@
+//! What the tests against running servers share: a server that is started, waited for and stopped
+//! (`server`), and a client that shows every byte of a reply (`client`).
+//!
+//! A ready-made Redis client would hide what these tests are about (which bytes came, what closed the
+//! connection), so the client here is raw: blocking sockets, a deadline on every read, no retries.
+
+// Each test crate compiles its own copy of this module and uses a part of it.
+#![allow(dead_code)]
+
+pub mod client;
+pub mod server;
+
+use std::time::{Duration, Instant};
+
+/// Calls `holds` until it says yes; panics with `what` when `deadline` has passed without one.
+pub fn wait_until(what: &str, deadline: Duration, mut holds: impl FnMut() -> bool) {
+    let end = Instant::now() + deadline;
+    while !holds() {
+        assert!(Instant::now() < end, "waited {deadline:?} in vain: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
