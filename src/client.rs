@@ -374,6 +374,12 @@ impl Shared {
         }
     }
 
+    /// Does it come from this machine: loopback, or a unix socket?
+    pub fn is_local(&self) -> bool {
+        let ip = || self.addr.rsplit_once(':')?.0.trim_matches(['[', ']']).parse::<std::net::IpAddr>().ok();
+        self.has(ClientFlags::UNIX_SOCKET) || ip().is_some_and(|ip| ip.is_loopback())
+    }
+
     /// Ends the connection soon, from any thread.
     pub fn kill(&self) {
         self.set_flag(ClientFlags::CLOSE_ASAP, true);
