@@ -217,11 +217,11 @@ impl Connection {
         if std::mem::take(&mut self.client.log_grew) {
             self.server.wake_replicas();
         }
-        self.note_buffers(out);
         let sent = self.send(out);
         if !out.is_empty() {
             out.append_to(&mut self.out);
         }
+        self.note_buffers();
         out.shrink(KEPT_OUT_BYTES);
         sent?;
         let held = self.pending.len() + self.parser.held_bytes();
@@ -278,11 +278,12 @@ impl Connection {
         }
     }
 
-    fn note_buffers(&self, out: &Out) {
+    fn note_buffers(&self) {
         let shared = &self.client.shared;
         shared.query_bytes.store(self.pending.len(), Relaxed);
         shared.query_capacity.store(self.pending.capacity(), Relaxed);
-        shared.out_bytes.store(out.len(), Relaxed);
+        shared.out_bytes.store(self.out.len(), Relaxed);
+        shared.out_capacity.store(self.out.capacity(), Relaxed);
     }
 
     fn over_output_limit(&self) -> bool {
