@@ -1,6 +1,7 @@
 //! The commands, a file per family: each command's row and function stand together.
 
 pub mod connection;
+pub mod info;
 pub mod string;
 #[cfg(test)]
 pub mod testing;
@@ -8,4 +9,4 @@ pub mod testing;
 use crate::command::Row;
 
 /// Every family's rows.
-pub const FAMILIES: &[&[Row]] = &[connection::ROWS, string::ROWS];
+pub const FAMILIES: &[&[Row]] = &[connection::ROWS, info::ROWS, string::ROWS];
