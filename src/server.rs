@@ -120,6 +120,7 @@ impl Server {
             clock,
         });
         server.config_changed();
+        server.stats.startup_memory.store(crate::memory::used_bytes(), Relaxed);
         server
     }
 

@@ -6,6 +6,7 @@ pub mod command;
 pub mod connection;
 pub mod debug;
 pub mod generic;
+pub mod info;
 pub mod persistence;
 pub mod pubsub;
 pub mod replication;
@@ -31,6 +32,7 @@ pub const FAMILIES: &[&[Row]] = &[
     generic::database::ROWS,
     generic::object::ROWS,
     generic::dump::ROWS,
+    info::ROWS,
     persistence::ROWS,
     pubsub::ROWS,
     replication::ROWS,
