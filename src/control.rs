@@ -299,13 +299,14 @@ async fn shut_down(server: &Arc<Server>, save: Option<bool>, force: bool) -> Res
     Ok(())
 }
 
+/// Waits until all replicas that are online have everything: who has it resumes partially after our restart.
 async fn wait_for_replicas(server: &Arc<Server>, limit: Duration) {
-    let end = server.log.lock().end();
     let online = server.hub.all().iter().filter(|replica| replica.acked().is_some()).count();
-    if online == 0 || server.is_replica() || server.hub.acked_by(end) == online {
+    if online == 0 || server.is_replica() {
         return;
     }
     crate::replication::wait::ask_for_acks(server);
+    let end = server.log.lock().end();
     let all = async {
         loop {
             let acknowledged = server.hub.acknowledged.notified();
