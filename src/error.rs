@@ -61,6 +61,9 @@ errors! {
     BIT_OFFSET = "ERR bit offset is not an integer or out of range";
     BIT_VALUE = "ERR bit is not an integer or out of range";
     INDEX_OUT_OF_RANGE = "ERR index out of range";
+    NO_CONFIG_FILE = "ERR The server is running without a config file";
+    TOML_CONFIG_FILE = "ERR Rewriting config file: a TOML file can't be rewritten, only a redis.conf";
+    LISTEN_IN_TRANSACTION = "ERR CONFIG SET can't change where the server listens inside a transaction";
     INVALID_DB = "ERR invalid DB index";
     DB_OUT_OF_RANGE = "ERR DB index is out of range";
     SAME_OBJECT = "ERR source and destination objects are the same";

@@ -1,5 +1,6 @@
 //! The commands, a file per family: each command's row and function stand together.
 
+pub mod config;
 pub mod connection;
 pub mod info;
 pub mod string;
@@ -9,4 +10,4 @@ pub mod testing;
 use crate::command::Row;
 
 /// Every family's rows.
-pub const FAMILIES: &[&[Row]] = &[connection::ROWS, info::ROWS, string::ROWS];
+pub const FAMILIES: &[&[Row]] = &[config::ROWS, connection::ROWS, info::ROWS, string::ROWS];
