@@ -162,6 +162,10 @@ pub enum Takeover {
     Save { reload: bool },
     /// SHUTDOWN: no further request is read unless it is refused.
     Shutdown { save: Option<bool>, force: bool },
+    /// CONFIG SET of where the server listens: no further request is read until it is done.
+    Configure { pairs: crate::config_apply::Pairs, local: bool },
+    /// CONFIG REWRITE: no further request is read until the file is on disk.
+    RewriteConfig,
     /// Nothing is read for so long (DEBUG SLEEP, without blocking the thread).
     Sleep { ms: u64 },
 }

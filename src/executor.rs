@@ -289,6 +289,14 @@ fn execute_answering(
         }
     };
     let held = lock(&server.keyspace, &first_key.shards, tries)?;
+    if client.kind == Kind::Normal
+        && let Err(error) = server.admits(command.row)
+    {
+        // The server's role has changed while we waited for the locks.
+        drop(held);
+        reject(client, server, Some(command), &error, out);
+        return Ok(());
+    }
     let locked_at = server.clock.instant();
     let mut view = View::new(&server.keyspace, held, client.db, moment(client, server));
     if let Some((at, hash)) = first_key.hashed {
@@ -307,7 +315,8 @@ fn execute_answering(
 fn moment(client: &Client, server: &Server) -> Moment {
     let viewer = match client.kind {
         Kind::Master => Viewer::MasterStream,
-        Kind::Normal if server.is_replica() => Viewer::OnReplica,
+        // At the end nothing may enter the log any more, expired keys' DELs neither.
+        Kind::Normal if server.is_replica() || server.is_ending() => Viewer::OnReplica,
         Kind::Normal => Viewer::OnMaster,
     };
     Moment {

@@ -3,6 +3,7 @@
 pub mod bitmap;
 pub mod client;
 pub mod command;
+pub mod config;
 pub mod connection;
 pub mod debug;
 pub mod generic;
@@ -24,6 +25,7 @@ pub const FAMILIES: &[&[Row]] = &[
     bitmap::ROWS,
     client::ROWS,
     command::ROWS,
+    config::ROWS,
     connection::ROWS,
     debug::ROWS,
     generic::keys::ROWS,

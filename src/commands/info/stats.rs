@@ -24,7 +24,7 @@ pub fn stats(info: &Info<'_>, lines: &mut Lines) {
     lines.put("current_eviction_exceeded_time", 0);
     lines.put("keyspace_hits", info.shards.hits);
     lines.put("keyspace_misses", info.shards.misses);
-    pubsub(lines);
+    pubsub(info, lines);
     lines.put("latest_fork_usec", 0);
     lines.put("total_forks", 0);
     lines.put("migrate_cached_sockets", 0);
@@ -69,10 +69,9 @@ fn traffic(info: &Info<'_>, lines: &mut Lines) {
     lines.decimal("instantaneous_output_repl_kbps", kbps(Rate::ReplOutput));
 }
 
-/// Nobody subscribes to anything yet.
-fn pubsub(lines: &mut Lines) {
-    lines.put("pubsub_channels", 0);
-    lines.put("pubsub_patterns", 0);
+fn pubsub(info: &Info<'_>, lines: &mut Lines) {
+    lines.put("pubsub_channels", info.server.pubsub.channels());
+    lines.put("pubsub_patterns", info.server.pubsub.patterns());
     lines.put("pubsubshard_channels", 0);
 }
 
