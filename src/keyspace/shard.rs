@@ -472,3 +472,48 @@ fn is_large(entry: &Entry) -> bool {
     const FREE_ELSEWHERE_BYTES: usize = 64 * 1024;
     matches!(entry.value(), ValueRef::Blob(blob) if Blob::capacity(blob) > FREE_ELSEWHERE_BYTES)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc::channel;
+
+    const KEY: &[u8] = b"key";
+
+    /// A shard with `value` under the key, a snapshot begun, and what the snapshot is handed when `change` is made.
+    fn check(value: &str, change: impl FnOnce(&mut Shard, u64, Position), expected: &str) {
+        let hasher = Hasher::new((1, 2));
+        let hash = hasher.hash(KEY);
+        let mut shard = Shard::new(1, hasher, Reaper::start());
+        shard.put(0, hash, KEY, crate::executor::string_value(value.as_bytes()), Ttl::At(9), 0);
+        let (sender, captured) = channel();
+        shard.begin_snapshot(sender);
+        let at = shard.find(0, hash, KEY).expect("just put");
+        change(&mut shard, hash, at);
+        let at = shard.find(0, hash, KEY).expect("it stays");
+        let text = |entry: &Entry| {
+            assert_eq!(entry.expiry_ms(), Some(9));
+            entry.value().text(&mut itoa::Buffer::new()).to_vec()
+        };
+        assert_eq!(text(shard.at(0, at)), expected.as_bytes());
+        let mut walked = 0;
+        while shard.walk(10, |_, _| walked += 1) == WalkStep::More {}
+        assert_eq!(walked, 0, "the walk leaves out what was captured");
+        match captured.try_iter().collect::<Vec<_>>().as_slice() {
+            [Captured::Entry { db: 0, entry }] => assert_eq!(text(entry), value.as_bytes()),
+            other => panic!("one entry is captured, not {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_snapshot_has_the_old_value_before_it_changes_in_place() {
+        for value in ["17", "text", &"t".repeat(BLOB_MIN_BYTES - 1), &"t".repeat(BLOB_MIN_BYTES)] {
+            let written = format!("X{}", &value[1..]);
+            check(value, |shard, hash, at| shard.bytes_mut(0, hash, at, KEY, 1)[0] = b'X', &written);
+            let grown = format!("{value}X");
+            let end = value.len();
+            check(value, |shard, hash, at| shard.bytes_mut(0, hash, at, KEY, end + 1)[end] = b'X', &grown);
+            check(value, |shard, hash, at| shard.put_at(0, hash, at, KEY, NewValue::Int(5)), "5");
+        }
+    }
+}

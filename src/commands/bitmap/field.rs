@@ -5,7 +5,7 @@
 //! evaluated on the old bytes up to the first that changes one (before it, none sees another's result).
 
 use super::bit_offset;
-use crate::command::{Acl, Flags, Group, KeyFlags, KeySpec, Row};
+use crate::command::{Acl, Flags, Group, KeyFlags, KeySpec, Row, finders};
 use crate::commands::string::{RO_ACCESS, RW_ACCESS_UPDATE};
 use crate::error::{self, Error};
 use crate::executor::Call;
@@ -18,7 +18,8 @@ pub(super) const BITFIELD: Row = Row::new("bitfield", -2, Group::Bitmap, "3.2.0"
     .flags(Flags::WRITE.union(Flags::DENYOOM))
     .categories(Acl::BITMAP)
     .keys(&[KeySpec::one(1, RW_ACCESS_UPDATE.union(KeyFlags::VARIABLE_FLAGS))
-        .notes("This command allows both access and modification of the key")]);
+        .notes("This command allows both access and modification of the key")])
+    .key_finder(finders::bitfield);
 
 pub(super) const BITFIELD_RO: Row = Row::new("bitfield_ro", -2, Group::Bitmap, "6.0.0", bitfield_ro)
     .flags(Flags::READONLY.union(Flags::FAST))
