@@ -47,8 +47,9 @@ fn setbit(call: &mut Call<'_, '_>) -> Result<(), Error> {
         _ => return Err(error::BIT_VALUE),
     };
     let byte = (bit / 8) as usize;
-    let mut was = false;
-    let bytes = call.view.edit(call.args.at(1), |old| {
+    let (key, mut was, mut raw) = (call.args.at(1), false, true);
+    let bytes = call.view.edit(key, |old| {
+        raw = old.is_none_or(ValueRef::is_raw);
         let mut digits = itoa::Buffer::new();
         let text = old.map_or(&[][..], |old| old.text(&mut digits));
         was = bits::get(text, bit);
@@ -56,6 +57,8 @@ fn setbit(call: &mut Call<'_, '_>) -> Result<(), Error> {
     })?;
     if let Some(bytes) = bytes {
         bits::set(bytes, bit, on);
+    } else if !raw {
+        call.view.make_raw(key);
     }
     call.reply.int(i64::from(was));
     Ok(())

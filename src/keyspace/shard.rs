@@ -291,9 +291,14 @@ impl Shard {
     /// Counts as a change.
     pub fn bytes_mut(&mut self, db: u16, hash: u64, at: Position, key: &[u8], len: usize) -> &mut [u8] {
         self.save_before_change(db, at);
-        self.extend(db, hash, at, len);
         self.changed(db, key);
-        self.db_mut(db).table.at_mut(at).bytes_mut().expect("made raw above")
+        self.extend(db, hash, at, len)
+    }
+
+    /// Makes a string raw. Not a change of its value.
+    pub fn make_raw(&mut self, db: u16, hash: u64, at: Position) {
+        self.save_before_change(db, at);
+        self.extend(db, hash, at, 0);
     }
 
     /// A new raw string of `len` zeros under a key that is not there. Counts as a change.
@@ -309,34 +314,30 @@ impl Shard {
         self.db_mut(db).table.at_mut(at).bytes_mut().expect("made raw above")
     }
 
-    fn extend(&mut self, db: u16, hash: u64, at: Position, len: usize) {
+    fn extend(&mut self, db: u16, hash: u64, at: Position, len: usize) -> &mut [u8] {
         let epoch = self.epoch;
         let entry = self.db_mut(db).table.at_mut(at);
-        if let ValueRef::Blob(blob) = entry.value() {
-            if blob.len() < len {
-                entry.blob_mut().expect("seen above").resize(len, 0);
+        let mut digits = itoa::Buffer::new();
+        let value = match entry.value() {
+            ValueRef::Blob(_) => None,
+            value if len >= BLOB_MIN_BYTES => {
+                let mut grown = Vec::with_capacity(len);
+                grown.extend_from_slice(value.text(&mut digits));
+                Some(NewValue::Blob(Blob::new(grown)))
             }
-            return;
-        }
-        if let ValueRef::Int(n) = entry.value() {
-            let (expiry, access) = (entry.expiry_ms(), entry.access());
-            *entry =
-                Entry::new(hash, entry.key(), raw(itoa::Buffer::new().format(n).as_bytes()), expiry, access);
-            entry.set_mark(epoch);
-        }
-        let ValueRef::Inline { bytes, .. } = entry.value() else {
-            unreachable!("the others were handled above")
+            ValueRef::Int(n) => Some(raw(digits.format(n).as_bytes())),
+            ValueRef::Inline { .. } => None,
         };
-        if len >= BLOB_MIN_BYTES {
-            let mut grown = Vec::with_capacity(len);
-            grown.extend_from_slice(bytes);
-            grown.resize(len, 0);
-            let value = NewValue::Blob(Blob::new(grown));
+        if let Some(value) = value {
             *entry = Entry::new(hash, entry.key(), value, entry.expiry_ms(), entry.access());
             entry.set_mark(epoch);
-        } else if bytes.len() < len {
-            entry.grow_inline(len);
         }
+        match entry.value() {
+            ValueRef::Blob(blob) if blob.len() < len => entry.blob_mut().expect("seen above").resize(len, 0),
+            ValueRef::Inline { bytes, .. } if bytes.len() < len => entry.grow_inline(len),
+            _ => {}
+        }
+        entry.bytes_mut().expect("an integer was made raw above")
     }
 
     /// Empties a database. Returns how many keys it held. A running snapshot gets the table; the rest is freed elsewhere.
@@ -512,6 +513,13 @@ mod tests {
             check(value, |shard, hash, at| shard.bytes_mut(0, hash, at, KEY, 1)[0] = b'X', &written);
             let grown = format!("{value}X");
             let end = value.len();
+            let far = BLOB_MIN_BYTES + 1;
+            let padded = format!("{value}{}", "\0".repeat(far - end));
+            check(
+                value,
+                |shard, hash, at| assert_eq!(shard.bytes_mut(0, hash, at, KEY, far).len(), far),
+                &padded,
+            );
             check(value, |shard, hash, at| shard.bytes_mut(0, hash, at, KEY, end + 1)[end] = b'X', &grown);
             check(value, |shard, hash, at| shard.put_at(0, hash, at, KEY, NewValue::Int(5)), "5");
         }
