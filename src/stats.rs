@@ -9,6 +9,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::thread::ThreadId;
 use std::time::Duration;
 
 /// A counter with one writer.
@@ -67,7 +68,7 @@ impl ThreadStats {
 /// All counters.
 #[derive(Default, Debug)]
 pub struct Stats {
-    threads: Mutex<Vec<Arc<ThreadStats>>>,
+    threads: Mutex<Vec<(ThreadId, Arc<ThreadStats>)>>,
     /// What the threads had counted at CONFIG RESETSTAT is subtracted: see [`Stats::command`].
     errors: Mutex<BTreeMap<String, u64>>,
     lock_hold_max_ns: AtomicU64,
@@ -115,8 +116,7 @@ impl Stats {
         MINE.with_borrow_mut(|mine| match mine {
             Some((owner, stats)) if *owner == me => f(stats),
             _ => {
-                let stats = Arc::new(ThreadStats::new());
-                self.threads.lock().push(stats.clone());
+                let stats = self.of_this_thread();
                 let result = f(&stats);
                 *mine = Some((me, stats));
                 result
@@ -124,9 +124,21 @@ impl Stats {
         })
     }
 
+    /// A thread that works for several servers (a simulation) comes here each time that it turns to another.
+    fn of_this_thread(&self) -> Arc<ThreadStats> {
+        let me = std::thread::current().id();
+        let mut threads = self.threads.lock();
+        if let Some((_, stats)) = threads.iter().find(|(id, _)| *id == me) {
+            return stats.clone();
+        }
+        let stats = Arc::new(ThreadStats::new());
+        threads.push((me, stats.clone()));
+        stats
+    }
+
     /// A sum over all threads.
     pub fn sum(&self, of: impl Fn(&ThreadStats) -> u64) -> u64 {
-        self.threads.lock().iter().map(|stats| of(stats)).sum()
+        self.threads.lock().iter().map(|(_, stats)| of(stats)).sum()
     }
 
     /// A command has run.

@@ -175,7 +175,7 @@ impl Link<'_> {
         }
         let mark =
             (!bare && self.conn.client.replconf.capa_eof && self.server.config.load().repl_diskless_sync)
-                .then(super::log::ReplId::random);
+                .then(|| super::log::ReplId::random(&self.server.entropy));
         match mark {
             Some(mark) => self.queue.push_back(format!("$EOF:{mark}\r\n").into()),
             None => {
@@ -205,6 +205,7 @@ impl Link<'_> {
                 }
                 Ok(Joined::Busy) => {
                     tokio::select! {
+                        biased;
                         () = over => {}
                         result = self.turn() => result?,
                     }
