@@ -54,6 +54,8 @@ pub struct Events {
     pub cuts: u64,
     pub cuts_in_transactions: u64,
     pub half_open: u64,
+    /// The most pieces that one end has sent without time passing: many of them are a loop that never rests.
+    pub most_at_once: u64,
 }
 
 /// One connection: its two ends by host, and a pipe in each direction (`pipes[0]`: from the end that connected).
@@ -89,6 +91,8 @@ struct Pipe {
     /// The connection breaks when so many bytes have arrived.
     cut_at: Option<u64>,
     eof: bool,
+    /// When the last piece was sent, and how many were sent at that moment.
+    sent: Option<(Instant, u64)>,
     /// The last bytes that arrived.
     tail: VecDeque<u8>,
 }
@@ -217,8 +221,10 @@ impl Net {
     fn send(&self, id: u64, from: usize, piece: Piece) {
         let mut state = self.state.lock();
         let due = Instant::now() + Duration::from_millis(state.latency_ms());
-        let Some(wire) = state.wires.get_mut(&id) else { return };
+        let State { wires, events, .. } = &mut *state;
+        let Some(wire) = wires.get_mut(&id) else { return };
         let pipe = &mut wire.pipes[from];
+        events.most_at_once = events.most_at_once.max(pipe.count_sent());
         let due = pipe.flying.back().map_or(due, |(last, _)| due.max(*last));
         if let Piece::Bytes(bytes) = &piece {
             pipe.flying_bytes += bytes.len();
@@ -320,6 +326,22 @@ impl State {
 }
 
 impl Pipe {
+    /// What the pipe takes: nothing before it is half empty, or it would be filled byte by byte.
+    fn room(&self, window: usize) -> usize {
+        let room = window.saturating_sub(self.flying_bytes + self.arrived.len());
+        if room * 2 < window { 0 } else { room }
+    }
+
+    fn count_sent(&mut self) -> u64 {
+        let now = Instant::now();
+        let n = match self.sent {
+            Some((at, n)) if at == now => n + 1,
+            _ => 1,
+        };
+        self.sent = Some((now, n));
+        n
+    }
+
     /// Returns whether the connection breaks here.
     fn take_in(&mut self, bytes: &[u8]) -> bool {
         let left = self.cut_at.map_or(u64::MAX, |at| at.saturating_sub(self.delivered));
@@ -405,7 +427,8 @@ impl Socket for Ended {
             n = rng.of(1..n as u64 + 1) as usize;
         }
         pipe.arrived.drain(..n).zip(buf).for_each(|(byte, to)| *to = byte);
-        let writer = wire.ends[1 - self.end].writer.take();
+        let room = pipe.room(weather.window) > 0;
+        let writer = wire.ends[1 - self.end].writer.take_if(|_| room);
         drop(state);
         writer.into_iter().for_each(Waker::wake);
         Ok(n)
@@ -422,7 +445,7 @@ impl Socket for Ended {
             return Err(ErrorKind::BrokenPipe.into());
         }
         let pipe = &wire.pipes[self.end];
-        let room = window.saturating_sub(pipe.flying_bytes + pipe.arrived.len());
+        let room = pipe.room(window);
         if room == 0 {
             return Err(ErrorKind::WouldBlock.into());
         }
@@ -449,8 +472,7 @@ impl Socket for Ended {
         let window = state.weather.window;
         let Some(wire) = state.wires.get_mut(&self.wire) else { return Poll::Ready(Ok(())) };
         let pipe = &wire.pipes[self.end];
-        let room = window > pipe.flying_bytes + pipe.arrived.len();
-        if room || wire.pipes[1 - self.end].eof || wire.ends[self.end].fault.is_some() {
+        if pipe.room(window) > 0 || wire.pipes[1 - self.end].eof || wire.ends[self.end].fault.is_some() {
             return Poll::Ready(Ok(()));
         }
         wire.ends[self.end].writer = Some(cx.waker().clone());

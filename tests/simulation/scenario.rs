@@ -18,6 +18,9 @@ use tokio::time::Instant;
 /// Virtual time in which a healed cluster must have come together.
 const PEACE_LIMIT: Duration = Duration::from_secs(300);
 
+/// Pieces that a connection may send at one moment of virtual time.
+const MOST_AT_ONCE: u64 = 1000;
+
 /// What a seed decides at the beginning.
 struct Plan {
     nodes: usize,
@@ -140,7 +143,7 @@ impl Story {
                 let master = self.rng.below(n);
                 self.nodes[n].master = Some(self.nodes[master].name.clone());
             }
-            self.nodes[n].start(&self.around);
+            self.start(n);
         }
         for _ in 0..self.plan.steps {
             self.pass(self.plan.pace_ms).await?;
@@ -195,6 +198,14 @@ impl Story {
     fn start(&mut self, n: usize) {
         tracing::info!("--- {} starts", self.nodes[n].name);
         self.nodes[n].start(&self.around);
+        self.note(n);
+    }
+
+    /// A node may have begun a history: it is to be known before anything else happens.
+    fn note(&self, n: usize) {
+        if let Some(server) = self.nodes[n].server() {
+            self.around.oracle.lock().observe_master(server);
+        }
     }
 
     /// Holds all that is there against the histories: masters first, who make them.
@@ -212,6 +223,9 @@ impl Story {
         }
         match oracle.wrong() {
             Some(wrong) => Err(wrong.to_string()),
+            None if self.around.net.events().most_at_once > MOST_AT_ONCE => {
+                Err("a connection sends and sends, and no time passes".into())
+            }
             None => Ok(()),
         }
     }
@@ -234,8 +248,7 @@ impl Story {
                 self.nodes[n].run(&request);
             }
             self.coverage.writes += 1;
-            let server = self.nodes[n].server().expect("a master runs");
-            self.around.oracle.lock().observe_master(server);
+            self.note(n);
         }
     }
 
@@ -310,6 +323,7 @@ impl Story {
             tracing::info!("--- {} is promoted", self.nodes[n].name);
             self.nodes[n].master = None;
             self.nodes[n].say("REPLICAOF NO ONE");
+            self.note(n);
             self.coverage.promotions += 1;
         }
     }
