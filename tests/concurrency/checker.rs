@@ -6,8 +6,10 @@
 //! Multi-key steps touch anything, so that the state is the whole keyspace and histories cannot be split by key: they are
 //! kept short instead.
 
-use super::history::{Event, History};
+use super::history::{Event, History, Step};
 use super::model::State;
+use super::wire::Command;
+use crate::support::client::Value;
 use std::collections::HashSet;
 use std::fmt;
 
@@ -66,15 +68,15 @@ impl Search<'_> {
         if self.path.len() > self.longest.len() {
             self.longest = self.path.clone();
         }
-        for (client, events) in self.clients.iter().enumerate() {
-            let Some(event) = events.get(at[client]).filter(|event| event.called_ns <= first_answer_ns)
-            else {
-                continue;
-            };
-            let mut next = state.clone();
-            if next.run(client, &event.step) != event.reply {
-                continue;
-            }
+        let mut candidates = self.candidates(at, state, first_answer_ns);
+        // A step that changes nothing, wherever it stands, and is answered right here may as well come now: in an order
+        // that has it later, nothing before it notices that it is gone.
+        let is_idle = |client: usize| changes_nothing(&self.clients[client][at[client]]);
+        let idle = candidates.iter().position(|(_, client, next)| is_idle(*client) && next == state);
+        if let Some(idle) = idle {
+            candidates = vec![candidates.swap_remove(idle)];
+        }
+        for (_, client, next) in candidates {
             at[client] += 1;
             self.path.push(client);
             if self.go(at, &next) {
@@ -84,6 +86,43 @@ impl Search<'_> {
             at[client] -= 1;
         }
         false
+    }
+
+    /// Who may come next, and the state then; what was answered first stands first, for it is likely to be right.
+    fn candidates(&self, at: &[usize], state: &State, first_answer_ns: u64) -> Vec<(u64, usize, State)> {
+        let mut candidates = Vec::new();
+        for (client, events) in self.clients.iter().enumerate() {
+            let Some(event) = events.get(at[client]).filter(|event| event.called_ns <= first_answer_ns)
+            else {
+                continue;
+            };
+            let mut next = state.clone();
+            if next.run(client, &event.step) == event.reply {
+                candidates.push((event.answered_ns, client, next));
+            }
+        }
+        candidates.sort_by_key(|(answered_ns, client, _)| (*answered_ns, *client));
+        candidates
+    }
+}
+
+/// Whether the event's replies say that it has changed no key.
+fn changes_nothing(event: &Event) -> bool {
+    match (&event.step, &event.reply) {
+        (Step::One(command), reply) => is_idle(command, reply),
+        (Step::Transaction(commands), Value::Array(replies)) => {
+            commands.iter().zip(replies).all(|(command, reply)| is_idle(command, reply))
+        }
+        _ => false,
+    }
+}
+
+fn is_idle(command: &Command, reply: &Value) -> bool {
+    match command[0].as_slice() {
+        b"GET" | b"MGET" | b"EXISTS" => true,
+        b"SETNX" | b"DEL" | b"COPY" | b"MOVE" => reply.int() == Some(0),
+        b"GETDEL" => *reply == Value::NullBulk,
+        _ => reply.is_error(),
     }
 }
 
@@ -115,11 +154,12 @@ impl fmt::Display for Stuck<'_> {
     }
 }
 
+#[cfg(test)]
 mod tests {
-    use super::super::history::{Step, one, transaction};
+    use super::super::history::{one, transaction};
     use super::super::steps::Steps;
     use super::*;
-    use crate::support::client::{Value, parse};
+    use crate::support::client::parse;
     use rand::rngs::StdRng;
     use rand::{Rng, SeedableRng};
 

@@ -14,7 +14,7 @@ use std::sync::Barrier;
 use std::time::Instant;
 
 /// Rounds without REDPOLL_CONCURRENCY_ROUNDS.
-const ROUNDS: u64 = 1500;
+const ROUNDS: u64 = 500;
 /// Steps of one client in a round, or a few more.
 const STEPS_PER_CLIENT: usize = 12;
 
