@@ -235,7 +235,7 @@ fn a_dump_of_two_moments_is_caught() {
     (0..TOKENS).for_each(|n| drop(put(1, format!("token:{n}:y"), i64::from(n))));
     (0..STAIRS).for_each(|n| drop(put(2, format!("stair:{n}"), 4 + i64::from(n < 3))));
     (0..FILLER_KEYS).for_each(|n| drop(put(0, format!("filler:{n}"), 1)));
-    ["left", "right"].map(|half| put(0, format!("pair:1:{half}"), 5));
+    let _ = ["left", "right"].map(|half| put(0, format!("pair:1:{half}"), 5));
     assert_eq!(check(&whole), Ok(()));
     let broken = [
         (0, "account:3", Some("2")),
