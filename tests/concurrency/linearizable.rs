@@ -4,12 +4,15 @@
 //! side. A compare-and-set sends WATCH and GET, waits, and sends a transaction that depends on what came.
 
 use super::checker::assert_linearizable;
-use super::history::{Event, History, Step, record};
+use super::compare::assert_same;
+use super::history::{Event, History, Step, one, record};
 use super::model::State;
+use super::snapshots::while_saving;
 use super::steps::{Steps, select};
 use super::topology::{Kind, Node};
 use super::{IO_THREADS, many_threads, seeds};
 use crate::support::client::{Client, Value};
+use std::ops::Range;
 use std::sync::Barrier;
 use std::time::Instant;
 
@@ -20,28 +23,52 @@ const STEPS_PER_CLIENT: usize = 12;
 
 #[test]
 fn concurrent_histories_are_linearizable() {
+    run_rounds(&many_threads(), seeds(ROUNDS));
+}
+
+/// With a log to write, and with snapshots to which what is about to change is handed over first.
+#[test]
+fn histories_beside_snapshots_and_a_replica_are_linearizable() {
     let server = many_threads();
+    assert_eq!(server.call("DEBUG POPULATE 5000 still").text(), "OK");
+    assert_eq!(server.call("SWAPDB 0 7").text(), "OK");
+    let replica = Node::start(Kind::Redpoll, 1, &IO_THREADS).expect("the server under test");
+    replica.follow(server.port());
+    while_saving(&server, || run_rounds(&server, offset(seeds(ROUNDS / 3))));
+    assert_same(&[&server, &replica]);
+}
+
+/// Other seeds than the first test's.
+fn offset(seeds: Range<u64>) -> Range<u64> {
+    seeds.start + 1_000_000..seeds.end + 1_000_000
+}
+
+fn run_rounds(server: &Node, seeds: Range<u64>) {
     let mut clients: Vec<Client> = (0..6).map(|_| server.connect()).collect();
-    let mut overlapping = 0;
-    for seed in seeds(ROUNDS) {
+    let (mut rounds, mut overlapping) = (0, 0);
+    for seed in seeds {
         let count = 4 + (seed % 3) as usize;
         let history = round(&mut clients[..count], seed);
+        rounds += 1;
         overlapping += u64::from(overlaps(&history));
         assert_linearizable(&history, &format!("seed {seed}"));
     }
-    assert!(overlapping * 2 > seeds(ROUNDS).end, "only {overlapping} rounds were concurrent at all");
+    assert!(overlapping * 2 > rounds, "only {overlapping} rounds of {rounds} were concurrent at all");
 }
 
 /// Prepares the keyspace and lets all clients go at once.
 fn round(clients: &mut [Client], seed: u64) -> History {
     let mut steps = Steps::new(seed);
     let databases: Vec<usize> = (0..clients.len()).map(|client| usize::from(client % 4 == 3)).collect();
-    assert_eq!(clients[0].line("FLUSHALL").text(), "OK");
+    for db in 0..2 {
+        expect_ok(&mut clients[0], &select(db));
+        expect_ok(&mut clients[0], &one("FLUSHDB"));
+    }
     for step in steps.planting() {
         expect_ok(&mut clients[0], &step);
     }
     for (client, db) in clients.iter_mut().zip(&databases) {
-        expect_ok(client, &super::history::one("UNWATCH"));
+        expect_ok(client, &one("UNWATCH"));
         expect_ok(client, &select(*db));
     }
     let initial = steps.initial(&databases);
@@ -113,7 +140,7 @@ fn check_model(node: &Node) {
         let mut state = State::new(&SESSIONS);
         let planted = steps.planting().into_iter().map(|step| (0, step));
         let selected = SESSIONS.iter().enumerate().map(|(session, db)| (session, select(*db)));
-        let unwatched = (0..SESSIONS.len()).map(|session| (session, super::history::one("UNWATCH")));
+        let unwatched = (0..SESSIONS.len()).map(|session| (session, one("UNWATCH")));
         let mut script: Vec<(usize, Step)> = planted.chain(selected).chain(unwatched).collect();
         script.extend((0..100).map(|turn| ((turn * 7 + seed as usize) % 11 % SESSIONS.len(), steps.next())));
         for (turn, (session, step)) in script.iter().enumerate() {

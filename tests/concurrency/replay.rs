@@ -5,11 +5,11 @@
 
 use super::compare::{assert_same, data_difference};
 use super::observer::Observer;
+use super::snapshots::while_saving;
 use super::storm::{Storm, encode_command};
 use super::topology::{Kind, Node, eventually, peer_is_installed};
 use super::wire::{Command, words};
 use super::{IO_THREADS, many_threads, seeds};
-use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Rounds of each test without REDPOLL_CONCURRENCY_ROUNDS.
 const ROUNDS: u64 = 2;
@@ -101,27 +101,4 @@ fn replicas_that_attach_in_the_storm_end_with_the_masters_data() {
 fn plant(master: &Node) {
     assert_eq!(master.call("DEBUG POPULATE 60000 still 20").text(), "OK");
     assert_eq!(master.call("SWAPDB 0 7").text(), "OK");
-}
-
-/// Runs `f` while one BGSAVE follows the other.
-fn while_saving(master: &Node, f: impl FnOnce()) {
-    let (over, mut client) = (AtomicBool::new(false), master.connect());
-    std::thread::scope(|scope| {
-        let saving = scope.spawn(|| {
-            let mut begun = 0;
-            while !over.load(Ordering::Relaxed) {
-                let reply = client.line("BGSAVE").text();
-                begun += u32::from(reply == "Background saving started");
-                eventually("a snapshot ends", || {
-                    client.line("INFO persistence").text().contains("rdb_bgsave_in_progress:0")
-                });
-            }
-            begun
-        });
-        let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(f));
-        over.store(true, Ordering::Relaxed);
-        let begun = saving.join().expect("the saving thread");
-        ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        assert!(begun > 0, "no BGSAVE ever began");
-    });
 }

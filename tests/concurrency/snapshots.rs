@@ -53,6 +53,29 @@ fn every_dump_shows_one_moment() {
     });
 }
 
+/// Runs `f` while one BGSAVE follows the other.
+pub fn while_saving(server: &Node, f: impl FnOnce()) {
+    let (over, mut client) = (AtomicBool::new(false), server.connect());
+    std::thread::scope(|scope| {
+        let saving = scope.spawn(|| {
+            let mut begun = 0;
+            while !over.load(Ordering::Relaxed) {
+                let reply = client.line("BGSAVE").text();
+                begun += u32::from(reply == "Background saving started");
+                eventually("a snapshot ends", || {
+                    client.line("INFO persistence").text().contains("rdb_bgsave_in_progress:0")
+                });
+            }
+            begun
+        });
+        let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(f));
+        over.store(true, Ordering::Relaxed);
+        let begun = saving.join().expect("the saving thread");
+        ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        assert!(begun > 0, "no BGSAVE ever began");
+    });
+}
+
 fn look_at_dumps(server: &Node, written: &AtomicU64) {
     let mut busy = 0;
     for round in seeds(ROUNDS) {

@@ -83,7 +83,7 @@ impl Drop for Storm {
 
 fn write_batch(client: &mut Client, mix: &mut Mix) {
     let batch: Vec<Command> = (0..BATCH_UNITS).flat_map(|_| mix.unit()).collect();
-    let bytes: Vec<u8> = batch.iter().flat_map(|command| encode_command(command)).collect();
+    let bytes: Vec<u8> = batch.iter().flat_map(encode_command).collect();
     client.send_raw(&bytes).expect("send a batch");
     for command in &batch {
         let reply = client.read_reply().expect("a reply to the storm").value;
