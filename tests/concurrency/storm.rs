@@ -20,7 +20,7 @@ const BATCH_UNITS: usize = 12;
 /// The databases written to.
 const DATABASES: u32 = 3;
 /// Keys of a class.
-const KEYS: u32 = 24;
+const KEYS: u32 = 8;
 /// From here on, strings are large to the server: stored apart, and shared with a snapshot.
 const LARGE_BYTES: usize = 16 * 1024;
 /// Errors that depend on what the others do.
