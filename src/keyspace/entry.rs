@@ -75,6 +75,11 @@ impl<'a> ValueRef<'a> {
         }
     }
 
+    /// Does OBJECT ENCODING call it raw?
+    pub fn is_raw(self) -> bool {
+        matches!(self, ValueRef::Inline { raw: true, .. } | ValueRef::Blob(_))
+    }
+
     /// Length of the value's text in bytes.
     pub fn text_len(self) -> usize {
         self.text(&mut itoa::Buffer::new()).len()
