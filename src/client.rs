@@ -162,6 +162,10 @@ pub enum Takeover {
     Save { reload: bool },
     /// SHUTDOWN: no further request is read unless it is refused.
     Shutdown { save: Option<bool>, force: bool },
+    /// CONFIG SET of where the server listens: no further request is read until it is done.
+    Configure { pairs: crate::config_apply::Pairs, local: bool },
+    /// CONFIG REWRITE: no further request is read until the file is on disk.
+    RewriteConfig,
     /// Nothing is read for so long (DEBUG SLEEP, without blocking the thread).
     Sleep { ms: u64 },
 }
@@ -372,6 +376,12 @@ impl Shared {
         } else {
             self.flags.fetch_and(!flag.bits(), Relaxed);
         }
+    }
+
+    /// Does it come from this machine: loopback, or a unix socket?
+    pub fn is_local(&self) -> bool {
+        let ip = || self.addr.rsplit_once(':')?.0.trim_matches(['[', ']']).parse::<std::net::IpAddr>().ok();
+        self.has(ClientFlags::UNIX_SOCKET) || ip().is_some_and(|ip| ip.is_loopback())
     }
 
     /// Ends the connection soon, from any thread.

@@ -5,6 +5,8 @@
 
 use crate::config::Config;
 use crate::config::Loaded;
+use crate::config_apply::{self, Pairs};
+use crate::error::Error;
 use crate::logging::{self, Role};
 use crate::net::IoThreads;
 use crate::net::listener::{self, Listeners};
@@ -30,8 +32,8 @@ pub enum Order {
     BackgroundSave,
     /// SHUTDOWN: save or not (`None`: as the save points say), although saving fails; the answer comes only if it is refused.
     Shutdown { save: Option<bool>, force: bool, refused: oneshot::Sender<String> },
-    /// The addresses or the port have changed. The answer says whether they could be bound.
-    Listen { config: Box<Config>, done: std::sync::mpsc::Sender<Result<(), String>> },
+    /// CONFIG SET of the addresses or the port. The answer is the command's.
+    Configure { pairs: Pairs, local: bool, done: oneshot::Sender<Result<(), Error>> },
 }
 
 /// Where orders are put.
@@ -221,9 +223,8 @@ async fn carry_out(server: &Arc<Server>, listeners: &mut Listeners, order: Order
                 false
             }
         },
-        Order::Listen { config, done } => {
-            let result = listener::bind(&config.bind, config.port, config.tcp_backlog)
-                .and_then(|tcp| listeners.replace_tcp(server, tcp).map_err(|error| error.to_string()));
+        Order::Configure { pairs, local, done } => {
+            let result = config_apply::set_listening(server, listeners, &pairs, local).await;
             // Whoever asked may have gone.
             let _ = done.send(result);
             false
@@ -299,13 +300,14 @@ async fn shut_down(server: &Arc<Server>, save: Option<bool>, force: bool) -> Res
     Ok(())
 }
 
+/// Waits until all replicas that are online have everything: who has it resumes partially after our restart.
 async fn wait_for_replicas(server: &Arc<Server>, limit: Duration) {
-    let end = server.log.lock().end();
     let online = server.hub.all().iter().filter(|replica| replica.acked().is_some()).count();
-    if online == 0 || server.is_replica() || server.hub.acked_by(end) == online {
+    if online == 0 || server.is_replica() {
         return;
     }
     crate::replication::wait::ask_for_acks(server);
+    let end = server.log.lock().end();
     let all = async {
         loop {
             let acknowledged = server.hub.acknowledged.notified();

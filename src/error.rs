@@ -117,6 +117,9 @@ errors! {
     RESP2_UNSUPPORTED = "ERR RESP2 is not supported by this command";
     PROTOCOL_TYPE = "ERR Wrong protocol type name. Please use one of the following: string|integer|double|bignum|null|array|set|map|attrib|push|verbatim|true|false";
     DEBUG_NOT_ALLOWED = "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can run it from a local connection, otherwise you need to set this option in the configuration file, and then restart the server.";
+    NO_CONFIG_FILE = "ERR The server is running without a config file";
+    TOML_CONFIG_FILE = "ERR Rewriting config file: a TOML file can't be rewritten, only a redis.conf";
+    LISTEN_IN_TRANSACTION = "ERR CONFIG SET can't change where the server listens inside a transaction";
     INVALID_DB = "ERR invalid DB index";
     DB_OUT_OF_RANGE = "ERR DB index is out of range";
     SAME_OBJECT = "ERR source and destination objects are the same";

@@ -14,7 +14,7 @@ use crate::command::{Command, Flags, Lookup, Row, table};
 use crate::commands::transaction;
 use crate::error::{self, Error};
 use crate::keyspace::view::{Moment, ShardSet, Viewer};
-use crate::keyspace::{BLOB_MIN_BYTES, Held, Keyspace, NewValue, SHARDS, View, shard_of};
+use crate::keyspace::{BLOB_MIN_BYTES, Held, Keyspace, NewValue, SHARDS, Shard, View, shard_of};
 use crate::resp::parser::{Arg, number};
 use crate::resp::{Out, Proto, Reply, encode};
 use crate::server::Server;
@@ -134,6 +134,17 @@ impl Call<'_, '_> {
     /// The log gets the command as it came although no key changed (PUBLISH, FLUSHALL).
     pub fn propagate_always(&mut self) {
         self.trace = Trace::Forced;
+    }
+
+    /// Calls `f` with every shard: with those that are held inside EXEC, else with one after the other. The row says
+    /// [`Flags::EXEC_ALL_SHARDS`].
+    pub fn for_each_shard(&mut self, f: impl FnMut(&mut Shard)) {
+        let held = self.view.held();
+        if held.is_all() {
+            held.shards().for_each(f);
+        } else {
+            self.server.keyspace.for_each_shard(f);
+        }
     }
 
     /// The log gets nothing of this command.
@@ -278,6 +289,14 @@ fn execute_answering(
         }
     };
     let held = lock(&server.keyspace, &first_key.shards, tries)?;
+    if client.kind == Kind::Normal
+        && let Err(error) = server.admits(command.row)
+    {
+        // The server's role has changed while we waited for the locks.
+        drop(held);
+        reject(client, server, Some(command), &error, out);
+        return Ok(());
+    }
     let locked_at = server.clock.instant();
     let mut view = View::new(&server.keyspace, held, client.db, moment(client, server));
     if let Some((at, hash)) = first_key.hashed {
@@ -296,7 +315,8 @@ fn execute_answering(
 fn moment(client: &Client, server: &Server) -> Moment {
     let viewer = match client.kind {
         Kind::Master => Viewer::MasterStream,
-        Kind::Normal if server.is_replica() => Viewer::OnReplica,
+        // At the end nothing may enter the log any more, expired keys' DELs neither.
+        Kind::Normal if server.is_replica() || server.is_ending() => Viewer::OnReplica,
         Kind::Normal => Viewer::OnMaster,
     };
     Moment {
@@ -396,6 +416,9 @@ fn lock_set(client: &Client, server: &Server, command: &Command, args: &[Arg<'_>
     }
     if row.flags.contains(Flags::QUEUED_SHARDS) {
         for queued in client.transaction.iter().flat_map(|transaction| &transaction.queued) {
+            if queued.command.row.flags.contains(Flags::EXEC_ALL_SHARDS) {
+                return Ok(all_shards());
+            }
             let args: SmallVec<[Arg<'_>; 8]> = queued.args.iter().map(OwnedArg::as_arg).collect();
             // A queued command whose keys make no sense fails when it runs, without keys.
             if let Ok(false) = collect_shards(server, queued.command.row, &args, &mut shards) {

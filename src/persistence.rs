@@ -66,7 +66,8 @@ pub fn save(
     then: impl FnOnce(Result<(), String>) + Send + 'static,
 ) -> Result<(), StartError> {
     let now_ms = server.clock.now_ms();
-    let directory = PathBuf::from(".");
+    // CONFIG SET dir may come before the save is over.
+    let directory = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("."));
     let target = directory.join(&server.config.load().dbfilename);
     let temporary = directory.join(format!("temp-{}-{now_ms}.rdb", std::process::id()));
     let changes = server.changes();

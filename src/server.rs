@@ -120,6 +120,7 @@ impl Server {
             clock,
         });
         server.config_changed();
+        server.stats.startup_memory.store(crate::memory::used_bytes(), Relaxed);
         server
     }
 
@@ -184,9 +185,17 @@ impl Server {
         crate::logging::set_role(crate::logging::Role::Replica);
     }
 
-    /// We are about to end: no writes any more.
+    /// We are about to end: no writes any more, when this returns.
     pub fn stop_writing(&self) {
+        // With all shards: whoever has been let in before is through.
+        let _held = self.keyspace.lock_all();
         self.set_trouble(Trouble::ENDING, true);
+    }
+
+    /// Are we about to end?
+    #[inline]
+    pub fn is_ending(&self) -> bool {
+        self.trouble().contains(Trouble::ENDING)
     }
 
     /// We go on after all.

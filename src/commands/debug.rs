@@ -6,8 +6,9 @@
 
 use super::generic::dump::payload_of;
 use super::generic::object::{encoding_name, reference_count};
-use crate::client::Takeover;
+use crate::client::{Kind, Takeover};
 use crate::command::{Flags, Group, Row};
+use crate::config::enums::Allow;
 use crate::error::{self, Error};
 use crate::executor::Call;
 use crate::keyspace::access::idle_secs;
@@ -34,24 +35,35 @@ fn debug(call: &mut Call<'_, '_>) -> Result<(), Error> {
         (b"change-repl-id", 2) => change_repl_id(call),
         (b"digest", 2) => digest(call),
         (b"digest-value", _) => digest_value(call),
-        (b"error", 3) => Err(Error(
-            String::from_utf8_lossy(call.args.at(2)).replace(['\r', '\n'], " ").into_bytes().into(),
-        )),
+        (b"error", 3) => Err(Error::made(call.args.at(2))),
         (b"object", 3) => object(call),
         (b"populate", 3..=5) => populate(call),
         (b"protocol", 3) => protocol(call),
+        (b"reload", 2) => reload(call),
         (b"set-active-expire", 3) => set_active_expire(call),
         (b"sleep", 3) => sleep(call),
-        _ => Err(Error::err(format!(
-            "unknown subcommand or wrong number of arguments for '{}'. Try DEBUG HELP.",
-            String::from_utf8_lossy(call.args.at(1))
-        ))),
+        _ => Err(unknown(call.args.at(1))),
     }
 }
 
+fn unknown(name: &[u8]) -> Error {
+    const BEFORE: &[u8] = b"unknown subcommand or wrong number of arguments for '";
+    Error::err([BEFORE, name, b"'. Try DEBUG HELP."].concat())
+}
+
 /// May this client use DEBUG (`enable-debug-command`)?
-fn debug_allowed(_call: &Call<'_, '_>) -> bool {
-    true
+fn debug_allowed(call: &Call<'_, '_>) -> bool {
+    match call.server.config.load().enable_debug_command {
+        Allow::Yes => true,
+        Allow::Local => call.client.shared.is_local(),
+        Allow::No => call.client.kind == Kind::Master,
+    }
+}
+
+/// Saves and loads what was saved; the client waits, nobody else does.
+fn reload(call: &mut Call<'_, '_>) -> Result<(), Error> {
+    call.client.takeover = Some(Takeover::Save { reload: true });
+    Ok(())
 }
 
 fn help(call: &mut Call<'_, '_>) -> Result<(), Error> {
@@ -76,6 +88,8 @@ fn help(call: &mut Call<'_, '_>) -> Result<(), Error> {
         "    Reply with a test value of the specified type. <type> can be: string,",
         "    integer, double, bignum, null, array, set, map, attrib, push, verbatim,",
         "    true, false.",
+        "RELOAD",
+        "    Save the RDB on disk and reload it back to memory.",
         "SET-ACTIVE-EXPIRE <0|1>",
         "    Setting it to 0 disables expiring keys in background when they are not",
         "    accessed (otherwise the Redis behavior). Setting it to 1 reenables back the",
@@ -266,4 +280,119 @@ fn digest_value(call: &mut Call<'_, '_>) -> Result<(), Error> {
         call.reply.simple(&sum.hex());
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::commands::testing::Bench;
+
+    #[track_caller]
+    fn check(line: &str, reply: &str) {
+        Bench::new().check(line, reply);
+    }
+
+    /// All sums observed on redis-server 7.0.15.
+    #[test]
+    fn digests_are_those_of_redis() {
+        let mut bench = Bench::new();
+        bench.check("debug digest", "+0000000000000000000000000000000000000000");
+        bench.run("set k 1");
+        bench.check("debug digest", "+6607848f4e99280bb6c8ca516ecefc2cef01dfe3");
+        let (none, one) =
+            ("0000000000000000000000000000000000000000", "b4fc66738120fba0b5aa500ab5c2bf89cea1c5da");
+        bench.check("debug digest-value nope k", &format!("*2 +{none} +{one}"));
+        bench.check("set k2 hello", "+OK");
+        bench.check("expire k2 1000000", ":1");
+        bench.check("debug digest", "+eb0eee57e59b9ee659ab746aa15f05924fa3930e");
+        bench.check("debug digest-value k2", "*1 +d037c4eb8a8b36b602fbced4000daeab0714c1e3");
+        ["select 3", "set k v", "set k3 12"].iter().for_each(|line| bench.check(line, "+OK"));
+        bench.check("debug digest", "+60fcef17169207ce286801eff5085124905671c4");
+        bench.check("debug digest-value", "*0");
+    }
+
+    #[test]
+    fn objects_are_described() {
+        for (value, fixed) in [
+            ("1", "refcount:2147483647 encoding:int serializedlength:2 lru:"),
+            ("hello", "refcount:1 encoding:embstr serializedlength:6 lru:"),
+            (
+                "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ",
+                "refcount:1 encoding:raw serializedlength:53 lru:",
+            ),
+        ] {
+            let mut bench = Bench::new();
+            bench.run(&format!("set k {value}"));
+            let reply = bench.run("debug object k");
+            assert!(reply.starts_with("+Value at:0x") && reply.contains(fixed), "{reply}");
+            assert!(reply.ends_with(" lru_seconds_idle:0"), "{reply}");
+        }
+        check("debug object nope", "-ERR no such key");
+    }
+
+    #[test]
+    fn keys_are_made_without_a_trace_in_the_log() {
+        let mut bench = Bench::new();
+        bench.check("debug populate 3", "+OK");
+        bench.check("get key:1", "$7 value:1");
+        bench.check("debug populate 3 foo 10", "+OK");
+        bench.check("get foo:2", "$10 value:2\0\0\0");
+        bench.check("debug populate 3 bar 2", "+OK");
+        bench.check("get bar:2", "$2 va");
+        bench.check("dbsize", ":9");
+        assert_eq!(bench.logged(), "");
+        for wrong in ["abc", "-1", "3 bar abc"] {
+            bench.check(&format!("debug populate {wrong}"), "-ERR value is out of range, must be positive");
+        }
+    }
+
+    #[test]
+    fn every_type_of_the_protocol_has_a_sample() {
+        for (name, resp2, resp3) in [
+            ("string", "$11 Hello World", "$11 Hello World"),
+            ("integer", ":12345", ":12345"),
+            ("double", "$5 3.141", ",3.141"),
+            ("bignum", "$37 1234567999999999999999999999999999999", "(1234567999999999999999999999999999999"),
+            ("null", "$-1", "_"),
+            ("array", "*3 :0 :1 :2", "*3 :0 :1 :2"),
+            ("set", "*3 :0 :1 :2", "~3 :0 :1 :2"),
+            ("map", "*6 :0 :0 :1 :1 :2 :0", "%3 :0 #f :1 #t :2 #f"),
+            ("true", ":1", "#t"),
+            ("false", ":0", "#f"),
+            ("verbatim", "$25 This is a verbatim\nstring", "=29 txt:This is a verbatim\nstring"),
+            (
+                "push",
+                "-ERR RESP2 is not supported by this command",
+                ">2 $16 server-cpu-usage :42 $40 Some real reply following the push reply",
+            ),
+            (
+                "attrib",
+                "$39 Some real reply following the attribute",
+                "|1 $14 key-popularity *2 $7 key:123 :90 $39 Some real reply following the attribute",
+            ),
+        ] {
+            check(&format!("debug protocol {name}"), resp2);
+            Bench::new().resp3().check(&format!("debug protocol {name}"), resp3);
+        }
+        assert!(Bench::new().run("debug protocol foo").starts_with("-ERR Wrong protocol type name."));
+    }
+
+    #[test]
+    fn switches_and_mistakes() {
+        let mut bench = Bench::new();
+        let ids = bench.server.log.lock().ids;
+        bench.check("debug change-repl-id", "+OK");
+        assert_ne!(bench.server.log.lock().ids.id, ids.id);
+        bench.check("debug set-active-expire 0", "+OK");
+        assert!(!bench.server.active_expire.load(Relaxed));
+        bench.check("debug sleep 0.25", "+OK");
+        assert_eq!(bench.client.takeover, Some(Takeover::Sleep { ms: 250 }));
+        bench.check("debug error \"a\\nb c\"", "-a b c");
+        for wrong in ["nosuch", "sleep", "digest foo", "populate 1 2 3 4"] {
+            let name = wrong.split(' ').next().unwrap_or_default();
+            let text =
+                format!("-ERR unknown subcommand or wrong number of arguments for '{name}'. Try DEBUG HELP.");
+            bench.check(&format!("debug {wrong}"), &text);
+        }
+    }
 }

@@ -27,7 +27,8 @@ impl Default for Bench {
 impl Bench {
     /// An empty server that keeps a log.
     pub fn new() -> Bench {
-        let server = Server::new(Config::default());
+        let config = Config { enable_debug_command: crate::config::enums::Allow::Yes, ..Config::default() };
+        let server = Server::new(config);
         server.clock.freeze(NOW_MS);
         server.log.want();
         let client = Bench::client(&server);

@@ -148,3 +148,161 @@ fn lower_flag(client: &Client) {
     client.watch_flag.store(false, Relaxed);
     client.shared.watched.store(0, Relaxed);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::commands::testing::{Bench, NOW_MS};
+
+    /// Runs lines; one that begins with `2:` is another client's, `+50` moves the clock by 50 ms. Returns the last reply and
+    /// what the log has got.
+    fn run(lines: &[&str]) -> (String, String) {
+        let mut bench = Bench::new();
+        let mut other = Bench::client(&bench.server);
+        let (mut now_ms, mut reply) = (NOW_MS, String::new());
+        for line in lines {
+            if let Some(ms) = line.strip_prefix('+') {
+                now_ms += ms.parse::<i64>().expect("milliseconds");
+                bench.server.clock.freeze(now_ms);
+            } else if let Some(line) = line.strip_prefix("2:") {
+                Bench::run_as(&bench.server, &mut other, line);
+            } else {
+                reply = bench.run(line);
+            }
+        }
+        (reply, bench.logged())
+    }
+
+    #[track_caller]
+    fn check(lines: &[&str], reply: &str) {
+        assert_eq!(run(lines).0, reply, "{lines:?}");
+    }
+
+    /// As observed on redis-server 7.0.15.
+    #[track_caller]
+    fn check_logged(lines: &[&str], logged: &str) {
+        let (reply, log) = run(lines);
+        assert!(!reply.starts_with('-'), "{reply}");
+        assert_eq!(log, logged, "{lines:?}");
+    }
+
+    #[test]
+    fn queued_commands_run_together() {
+        check(&["multi", "set a 1", "get a", "exec"], "*2 +OK $1 1");
+        check(&["multi", "exec"], "*0");
+        check(&["multi", "set a 1"], "+QUEUED");
+        check(&["multi", "set a 1", "discard", "get a"], "$-1");
+        check(&["multi", "unwatch", "select 3", "exec"], "*2 +OK +OK");
+        check(
+            &["multi", "expire a abc", "set a 1", "exec"],
+            "*2 -ERR value is not an integer or out of range +OK",
+        );
+    }
+
+    #[test]
+    fn errors_are_those_of_redis() {
+        check(&["exec"], "-ERR EXEC without MULTI");
+        check(&["discard"], "-ERR DISCARD without MULTI");
+        check(&["multi", "multi"], "-ERR MULTI calls can not be nested");
+        check(&["multi", "watch a"], "-ERR WATCH inside MULTI is not allowed");
+        check(&["multi", "multi", "watch a", "ping", "exec"], "*1 +PONG");
+        let aborted = "-EXECABORT Transaction discarded because of previous errors.";
+        check(&["multi", "set a 1", "nosuch", "exec"], aborted);
+        check(&["multi", "set", "exec"], aborted);
+        check(&["multi", "set", "exec", "get a"], "$-1");
+        check(&["multi", "ping", "discard foo", "exec"], aborted);
+        let arity =
+            "-EXECABORT Transaction discarded because of: wrong number of arguments for 'exec' command";
+        check(&["multi", "exec foo"], arity);
+        check(&["multi", "exec foo", "exec"], "-ERR EXEC without MULTI");
+        check(&["exec foo"], "-ERR wrong number of arguments for 'exec' command");
+    }
+
+    #[test]
+    fn a_change_of_a_watched_key_is_noticed() {
+        for change in [
+            "set a 2",
+            "del a",
+            "expire a 100",
+            "rename a b",
+            "rename b a",
+            "flushall",
+            "flushdb",
+            "swapdb 0 1",
+        ] {
+            let change = format!("2:{change}");
+            check(&["set a 1", "set b 1", "watch a", &change, "multi", "ping", "exec"], "*-1");
+            check(&["set a 1", "set b 1", "watch c", &change, "multi", "ping", "exec"], "*1 +PONG");
+            check(
+                &["set a 1", "set b 1", "watch a", "unwatch", &change, "multi", "ping", "exec"],
+                "*1 +PONG",
+            );
+            check(
+                &["set a 1", "set b 1", "watch a", "multi", "discard", &change, "multi", "ping", "exec"],
+                "*1 +PONG",
+            );
+        }
+        for reading in ["get a", "exists a", "touch a", "copy a c", "expire a abc", "set a", "persist a"] {
+            let reading = format!("2:{reading}");
+            check(&["set a 1", "watch a", &reading, "multi", "ping", "exec"], "*1 +PONG");
+        }
+        check(&["watch a", "2:set a 1", "multi", "ping", "exec"], "*-1");
+        check(&["watch a", "2:set b 1", "2:copy b a", "multi", "ping", "exec"], "*-1");
+        check(&["watch a", "2:debug populate 1 a", "multi", "ping", "exec"], "*1 +PONG");
+        check(&["select 3", "watch a", "2:set a 1", "multi", "ping", "exec"], "*1 +PONG");
+        check(&["select 3", "watch a", "2:set a 1", "2:move a 3", "multi", "ping", "exec"], "*-1");
+        check(&["watch a", "set a 1", "multi", "ping", "exec"], "*-1");
+        check(&["watch a b a", "2:set b 1", "multi", "exec", "multi", "exec"], "*0");
+    }
+
+    #[test]
+    fn a_watched_key_that_runs_out_fails_exec_unless_it_was_out_already() {
+        check(&["set k v", "pexpire k 10", "watch k", "+50", "multi", "ping", "exec"], "*-1");
+        check(&["set k v", "pexpire k 10", "watch k", "+50", "2:get k", "multi", "ping", "exec"], "*-1");
+        check(&["set k v", "pexpire k 10", "+50", "watch k", "multi", "ping", "exec"], "*1 +PONG");
+        check(&["set k v", "pexpire k 10", "+50", "watch k", "2:get k", "multi", "ping", "exec"], "*1 +PONG");
+        check(&["set k v", "pexpire k 10", "+50", "watch k", "2:del k", "multi", "ping", "exec"], "*1 +PONG");
+        check(
+            &["set k v", "pexpire k 10", "+50", "watch k", "2:flushall", "multi", "ping", "exec"],
+            "*1 +PONG",
+        );
+        check(&["set k v", "pexpire k 10", "+50", "watch k", "2:set k 2", "multi", "ping", "exec"], "*-1");
+    }
+
+    #[test]
+    fn a_unit_with_one_effect_goes_bare_into_the_log() {
+        check_logged(&["multi", "exec"], "");
+        check_logged(&["set a 1", "multi", "get a", "exec"], "SELECT 0 set a 1");
+        check_logged(&["multi", "get a", "set a 2", "get a", "exec"], "SELECT 0 set a 2");
+        check_logged(&["multi", "set a 1", "set b 1", "exec"], "SELECT 0 MULTI set a 1 set b 1 EXEC");
+        check_logged(&["multi", "select 3", "set a 1", "exec"], "SELECT 3 set a 1");
+        check_logged(
+            &["select 3", "multi", "set a 2", "select 0", "set a 3", "exec"],
+            "SELECT 3 MULTI set a 2 SELECT 0 set a 3 EXEC",
+        );
+        check_logged(&["multi", "set a 2", "expire a -1", "exec"], "SELECT 0 MULTI set a 2 DEL a EXEC");
+        check_logged(&["multi", "flushall", "exec"], "SELECT 0 flushall");
+        check_logged(
+            &["set k v", "pexpireat k 1700000000010", "+50", "multi", "get k", "exec"],
+            "SELECT 0 set k v pexpireat k 1700000000010 DEL k",
+        );
+        check_logged(
+            &["set k v", "pexpireat k 1700000000010", "+50", "multi", "get k", "set z 1", "exec"],
+            "SELECT 0 set k v pexpireat k 1700000000010 MULTI DEL k set z 1 EXEC",
+        );
+    }
+
+    #[test]
+    fn a_connection_that_ends_watches_nothing() {
+        let mut bench = Bench::new();
+        bench.check("watch a b", "+OK");
+        let watched = |bench: &Bench| {
+            let mut keys = 0;
+            bench.server.keyspace.for_each_shard(|shard| keys += shard.watches.len());
+            keys
+        };
+        assert_eq!((watched(&bench), bench.client.shared.watched.load(Relaxed)), (2, 2));
+        forget_watches(&mut bench.client, &bench.server.keyspace);
+        assert_eq!((watched(&bench), bench.client.shared.watched.load(Relaxed)), (0, 0));
+    }
+}

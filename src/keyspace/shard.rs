@@ -82,6 +82,13 @@ pub struct ShardStats {
     pub dirty: u64,
 }
 
+impl ShardStats {
+    /// Counts from zero again; changes to the data set go on, as saving depends on them.
+    pub fn reset(&mut self) {
+        *self = ShardStats { dirty: self.dirty, ..ShardStats::default() };
+    }
+}
+
 /// A shard's contents. Lives inside its lock.
 pub struct Shard {
     hasher: Hasher,

@@ -217,11 +217,11 @@ impl Connection {
         if std::mem::take(&mut self.client.log_grew) {
             self.server.wake_replicas();
         }
-        self.note_buffers(out);
         let sent = self.send(out);
         if !out.is_empty() {
             out.append_to(&mut self.out);
         }
+        self.note_buffers();
         out.shrink(KEPT_OUT_BYTES);
         sent?;
         let held = self.pending.len() + self.parser.held_bytes();
@@ -278,11 +278,12 @@ impl Connection {
         }
     }
 
-    fn note_buffers(&self, out: &Out) {
+    fn note_buffers(&self) {
         let shared = &self.client.shared;
         shared.query_bytes.store(self.pending.len(), Relaxed);
         shared.query_capacity.store(self.pending.capacity(), Relaxed);
-        shared.out_bytes.store(out.len(), Relaxed);
+        shared.out_bytes.store(self.out.len(), Relaxed);
+        shared.out_capacity.store(self.out.capacity(), Relaxed);
     }
 
     fn over_output_limit(&self) -> bool {
@@ -382,6 +383,18 @@ impl Connection {
         })
     }
 
+    /// Replies what a command that took its time has come to.
+    fn answer(&mut self, result: Result<(), crate::error::Error>) {
+        let mut reply = Reply::new(&mut self.out, self.client.proto);
+        match result {
+            Ok(()) => reply.ok(),
+            Err(error) => {
+                reply.error(&error);
+                self.server.stats.rejected(None, &error);
+            }
+        }
+    }
+
     async fn take_over(&mut self) -> io::Result<()> {
         match self.client.takeover.take() {
             Some(Takeover::Sleep { ms }) => tokio::time::sleep(Duration::from_millis(ms)).await,
@@ -409,6 +422,16 @@ impl Connection {
                 if let Ok(text) = answer.await {
                     Reply::new(&mut self.out, self.client.proto).error(&crate::error::Error::err(text));
                 }
+            }
+            Some(Takeover::Configure { pairs, local }) => {
+                let (done, answer) = tokio::sync::oneshot::channel();
+                self.server.orders.give(crate::control::Order::Configure { pairs, local, done });
+                self.answer(answer.await.unwrap_or(Err(crate::error::ENDING)));
+            }
+            Some(Takeover::RewriteConfig) => {
+                let server = self.server.clone();
+                let rewrite = move || crate::config_apply::rewrite(&server);
+                self.answer(tokio::task::spawn_blocking(rewrite).await.unwrap_or(Err(crate::error::ENDING)));
             }
             Some(Takeover::Replica(request)) => crate::replication::master::serve(self, request).await?,
             None => {}

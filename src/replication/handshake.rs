@@ -167,7 +167,12 @@ impl Handshake {
             Some("+FULLRESYNC") => {
                 let id = words.next().and_then(|id| ReplId::parse(id.as_bytes()));
                 let offset = words.next().and_then(|offset| offset.parse().ok());
-                let (Some(id), Some(offset)) = (id, offset) else { return Err(self.unexpected(line)) };
+                let (Some(id), Some(offset)) = (id, offset) else {
+                    return Err(Refused(format!(
+                        "Master replied with wrong +FULLRESYNC syntax: {}",
+                        shown(line)
+                    )));
+                };
                 self.awaiting = Awaiting::Transfer;
                 Ok(Event::FullResync { id, offset })
             }

@@ -74,6 +74,9 @@ impl Snapshot {
 /// The one snapshot that may run at a time.
 #[derive(Default)]
 pub struct Snapshots {
+    /// Held while one begins: taken before the shards, never by who holds any.
+    starting: Mutex<()>,
+    /// A leaf: whoever holds shards may ask for it.
     current: Mutex<Option<Arc<Snapshot>>>,
     over: Notify,
 }
@@ -115,13 +118,12 @@ impl Snapshots {
         order: Order,
         then: impl FnOnce(&Arc<Server>, &Snapshot) + Send + 'static,
     ) -> Result<Arc<Snapshot>, StartError> {
-        let mut current = self.current.lock();
-        if current.is_some() {
+        let starting = self.starting.lock();
+        if self.current().is_some() {
             return Err(StartError::Running);
         }
         let (snapshot, walk) = begin(server, order).map_err(StartError::Failed)?;
-        *current = Some(snapshot.clone());
-        drop(current);
+        drop(starting);
         let (server, running) = (server.clone(), snapshot.clone());
         let spawned = std::thread::Builder::new().name("snapshot".into()).spawn(move || {
             walk.run();
@@ -199,6 +201,7 @@ pub fn begin(server: &Arc<Server>, order: Order) -> Result<(Arc<Snapshot>, Walk)
         abandoned: AtomicBool::new(false),
     });
     drop(ring);
+    *server.snapshots.current.lock() = Some(snapshot.clone());
     drop(held);
     let walk = Walk { server: server.clone(), snapshot: snapshot.clone(), captured, stream_db };
     Ok((snapshot, walk))

@@ -18,7 +18,8 @@ pub(super) const BITFIELD: Row = Row::new("bitfield", -2, Group::Bitmap, "3.2.0"
     .flags(Flags::WRITE.union(Flags::DENYOOM))
     .categories(Acl::BITMAP)
     .keys(&[KeySpec::one(1, RW_ACCESS_UPDATE.union(KeyFlags::VARIABLE_FLAGS))
-        .notes("This command allows both access and modification of the key")]);
+        .notes("This command allows both access and modification of the key")])
+    .key_finder(crate::command::finders::bitfield);
 
 pub(super) const BITFIELD_RO: Row = Row::new("bitfield_ro", -2, Group::Bitmap, "6.0.0", bitfield_ro)
     .flags(Flags::READONLY.union(Flags::FAST))

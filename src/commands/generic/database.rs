@@ -68,3 +68,49 @@ fn swapdb(call: &mut Call<'_, '_>) -> Result<(), Error> {
     call.reply.ok();
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::commands::testing::Bench;
+
+    #[track_caller]
+    fn check(lines: &str, reply: &str, logged: &str) {
+        let mut bench = Bench::new();
+        ["set a 1", "set b 1", "select 1", "set c 1", "select 0", "ping"].iter().for_each(|line| {
+            bench.run(line);
+        });
+        let (before, last) = lines.rsplit_once("; ").unwrap_or(("ping", lines));
+        before.split("; ").for_each(|line| {
+            bench.run(line);
+        });
+        bench.logged();
+        bench.server.log.lock().set_selected(Some(0));
+        bench.check(last, reply);
+        assert_eq!(bench.logged(), logged, "{lines}");
+    }
+
+    #[test]
+    fn flushing_is_logged_as_it_came_even_when_there_is_nothing() {
+        check("flushdb", "+OK", "flushdb");
+        check("flushdb; dbsize", ":0", "");
+        check("flushdb; select 1; dbsize", ":1", "");
+        check("flushall; flushall async", "+OK", "flushall async");
+        check("flushall; select 1; dbsize", ":0", "");
+        check("flushdb SYNC", "+OK", "flushdb SYNC");
+        check("flushdb foo", "-ERR syntax error", "");
+        check("flushall sync async", "-ERR syntax error", "");
+    }
+
+    #[test]
+    fn databases_are_exchanged() {
+        check("swapdb 0 1", "+OK", "swapdb 0 1");
+        check("swapdb 0 1; keys *", "*1 $1 c", "");
+        check("swapdb 1 0; select 1; dbsize", ":2", "");
+        check("swapdb 0 0", "+OK", "swapdb 0 0");
+        check("expire a 100; swapdb 0 5; select 5; ttl a", ":100", "");
+        check("swapdb 0 99", "-ERR DB index is out of range", "");
+        check("swapdb -1 0", "-ERR DB index is out of range", "");
+        check("swapdb abc 1", "-ERR invalid first DB index", "");
+        check("swapdb 99 abc", "-ERR invalid second DB index", "");
+    }
+}

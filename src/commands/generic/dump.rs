@@ -137,3 +137,100 @@ fn propagate_absolute(call: &mut Call<'_, '_>, at_ms: i64) {
     args.push(b"ABSTTL");
     call.propagate_instead(&args);
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::commands::testing::{Bench, NOW_MS};
+
+    /// DUMP of a key set to "v", as redis-server 7.0.15 replies.
+    const PAYLOAD: &str = r#""\x00\x01v\n\x00\x91\x08\xce\xb2\x198\x8a\xce""#;
+
+    /// Restores to `k`, which exists if `there`; `%` stands for the payload. The log's text ends before the payload's bytes and
+    /// goes on after them.
+    #[track_caller]
+    fn check(there: bool, line: &str, reply: &str, logged: (&str, &str)) -> Bench {
+        let mut bench = Bench::new();
+        if there {
+            bench.run("set k old");
+            bench.run("expire k 1000");
+        } else {
+            bench.run("set other 1");
+        }
+        bench.logged();
+        bench.check(&line.replace('%', PAYLOAD), reply);
+        let log = bench.logged();
+        assert!(log.starts_with(logged.0) && log.ends_with(logged.1), "{line}: {log}");
+        assert_eq!(log.is_empty(), logged.0.is_empty(), "{line}: {log}");
+        bench
+    }
+
+    const NOTHING: (&str, &str) = ("", "");
+
+    #[test]
+    fn a_value_comes_back() {
+        let mut bench = Bench::new();
+        let large = "x".repeat(100_000);
+        for value in ["v", "12", "-7", "70000", "9223372036854775807", "007", "\"\"", &large] {
+            bench.run(&format!("set a {value}"));
+            let payload = crate::commands::generic::dump::payload_of(bench_value(&mut bench).value());
+            let quoted: String = payload.iter().map(|byte| format!("\\x{byte:02x}")).collect();
+            bench.check(&format!("restore b 0 \"{quoted}\" replace"), "+OK");
+            assert_eq!(bench.run("get b"), bench.run("get a"));
+            assert_eq!(bench.run("object encoding b"), bench.run("object encoding a"), "{value:.20}");
+        }
+        bench.check("dump missing", "$-1");
+    }
+
+    fn bench_value(bench: &mut Bench) -> crate::keyspace::Entry {
+        let keyspace = &bench.server.keyspace;
+        let hash = keyspace.hash(b"a");
+        let shard = keyspace.slot(crate::keyspace::shard_of(hash)).lock();
+        shard.at(0, shard.find(0, hash, b"a").expect("set before")).clone()
+    }
+
+    #[test]
+    fn ttls_are_logged_as_absolute_times() {
+        check(false, "restore k 0 %", "+OK", ("restore k 0 ", "\u{fffd}")).check("ttl k", ":-1");
+        let logged = ("restore k 1700000005000 ", " ABSTTL");
+        check(false, "restore k 5000 %", "+OK", logged).check("pttl k", ":5000");
+        let logged = ("restore k 1700000005000 ", " replace ABSTTL");
+        check(true, "restore k 5000 % replace", "+OK", logged).check("get k", "$1 v");
+        let logged = ("restore k 33333333333333 ", " absttl idletime 10");
+        check(false, "restore k 33333333333333 % absttl idletime 10", "+OK", logged)
+            .check("object idletime k", ":10");
+        let logged = ("restore k 1700000001000 ", " freq 10 ABSTTL");
+        check(false, "restore k 1000 % freq 10", "+OK", logged);
+        check(true, "restore k 0 % replace", "+OK", ("restore k 0 ", "replace")).check("ttl k", ":-1");
+    }
+
+    #[test]
+    fn a_ttl_in_the_past_restores_nothing() {
+        check(true, "restore k 1 % replace absttl", "+OK", ("DEL k", "DEL k")).check("exists k", ":0");
+        check(false, "restore k 1 % absttl", "+OK", NOTHING).check("exists k", ":0");
+    }
+
+    #[test]
+    fn mistakes_are_refused_in_order() {
+        let busy = "-BUSYKEY Target key name already exists.";
+        check(true, "restore k 0 %", busy, NOTHING);
+        check(true, "restore k abc xx", busy, NOTHING);
+        check(false, "restore k -1 %", "-ERR Invalid TTL value, must be >= 0", NOTHING);
+        check(false, "restore k abc xx", "-ERR value is not an integer or out of range", NOTHING);
+        check(true, "restore k 0 xx replace", "-ERR DUMP payload version or checksum are wrong", NOTHING)
+            .check("get k", "$3 old");
+        check(false, "restore k 0 % idletime -1", "-ERR Invalid IDLETIME value, must be >= 0", NOTHING);
+        check(false, "restore k 0 % idletime a", "-ERR value is not an integer or out of range", NOTHING);
+        check(false, "restore k 0 % freq 256", "-ERR Invalid FREQ value, must be >= 0 and <= 255", NOTHING);
+        for options in ["freq 1 idletime 1", "idletime", "foo"] {
+            check(false, &format!("restore k 0 % {options}"), "-ERR syntax error", NOTHING);
+        }
+    }
+
+    #[test]
+    fn an_expired_key_is_no_obstacle() {
+        let mut bench = check(true, "pexpire k 10", ":1", ("PEXPIREAT k", ""));
+        bench.server.clock.freeze(NOW_MS + 11);
+        bench.check(&format!("restore k 0 {PAYLOAD}"), "+OK");
+        assert!(bench.logged().starts_with("MULTI DEL k restore k 0 "));
+    }
+}

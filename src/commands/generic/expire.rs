@@ -75,7 +75,7 @@ impl Condition {
                 () if call.args.is(at + 3, "gt") => Condition::GT,
                 () if call.args.is(at + 3, "lt") => Condition::LT,
                 () => {
-                    return Err(Error::err(format!("Unsupported option {}", String::from_utf8_lossy(word))));
+                    return Err(Error::err([b"Unsupported option ", word].concat()));
                 }
             };
         }
@@ -184,4 +184,112 @@ fn persist(call: &mut Call<'_, '_>) -> Result<(), Error> {
     }
     call.reply.int(i64::from(has_ttl));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::commands::testing::Bench;
+
+    /// Runs lines on a server that holds `a` (100 s to live), `b` (for ever); the last for its reply and what it logs.
+    #[track_caller]
+    fn check(lines: &str, reply: &str, logged: &str) {
+        let mut bench = Bench::new();
+        ["set a 1", "set b 1", "expire a 100"].iter().for_each(|line| {
+            bench.run(line);
+        });
+        let (before, last) = lines.rsplit_once("; ").unwrap_or(("select 0", lines));
+        before.split("; ").for_each(|line| {
+            bench.run(line);
+        });
+        bench.logged();
+        bench.check(last, reply);
+        assert_eq!(bench.logged(), logged, "{lines}");
+    }
+
+    #[test]
+    fn every_way_to_set_a_ttl_is_logged_as_an_absolute_time() {
+        check("expire b 100", ":1", "PEXPIREAT b 1700000100000");
+        check("pexpire b 100", ":1", "PEXPIREAT b 1700000000100");
+        check("expireat b 1700000005", ":1", "PEXPIREAT b 1700000005000");
+        check("pexpireat b 1700000005000", ":1", "pexpireat b 1700000005000");
+        check("pexpireat b 1700000005000 nx", ":1", "PEXPIREAT b 1700000005000");
+        check("pexpireat b 9223372036854775807", ":1", "pexpireat b 9223372036854775807");
+        check("expire missing 100", ":0", "");
+    }
+
+    #[test]
+    fn conditions_decide() {
+        check("expire a 100 nx", ":0", "");
+        check("expire b 100 nx", ":1", "PEXPIREAT b 1700000100000");
+        check("expire a 5 xx", ":1", "PEXPIREAT a 1700000005000");
+        check("expire b 5 xx", ":0", "");
+        check("expire a 100 gt", ":0", "");
+        check("expire a 101 GT", ":1", "PEXPIREAT a 1700000101000");
+        check("expire b 101 gt", ":0", "");
+        check("expire a 100 lt", ":0", "");
+        check("expire a 99 lt", ":1", "PEXPIREAT a 1700000099000");
+        check("expire b 100 lt", ":1", "PEXPIREAT b 1700000100000");
+        check("expire b 100 lt xx", ":0", "");
+        let nx = "-ERR NX and XX, GT or LT options at the same time are not compatible";
+        ["nx xx", "gt nx", "nx lt"]
+            .iter()
+            .for_each(|pair| check(&format!("expire missing 1 {pair}"), nx, ""));
+        check("expire a 1 gt lt", "-ERR GT and LT options at the same time are not compatible", "");
+        check("expire a 1 foo", "-ERR Unsupported option foo", "");
+        check("expire a abc foo", "-ERR Unsupported option foo", "");
+    }
+
+    #[test]
+    fn a_time_in_the_past_deletes() {
+        for line in [
+            "expire a -1",
+            "expire a 0",
+            "pexpireat a 5",
+            "expireat a 0 lt",
+            "pexpireat a -9223372036854775808",
+        ] {
+            check(line, ":1", "DEL a");
+            check(&format!("{line}; exists a"), ":0", "");
+        }
+        check("pexpireat a 1700000000000", ":1", "DEL a");
+        check("pexpireat a 1700000000001", ":1", "pexpireat a 1700000000001");
+    }
+
+    #[test]
+    fn times_that_do_not_fit_are_refused() {
+        for (line, name) in [
+            ("expire a 9223372036854775807", "expire"),
+            ("expire missing 9223372036854775807", "expire"),
+            ("expire a -9223372036854775808", "expire"),
+            ("pexpire a 9223372036854775807", "pexpire"),
+            ("expireat a 9223372036854775807", "expireat"),
+        ] {
+            check(line, &format!("-ERR invalid expire time in '{name}' command"), "");
+        }
+        check("expire a abc", "-ERR value is not an integer or out of range", "");
+    }
+
+    #[test]
+    fn ttls_are_shown() {
+        check("ttl a", ":100", "");
+        check("pttl a", ":100000", "");
+        check("expiretime a", ":1700000100", "");
+        check("pexpiretime a", ":1700000100000", "");
+        check("pexpire a 1499; ttl a", ":1", "");
+        check("pexpire a 1500; ttl a", ":2", "");
+        for name in ["ttl", "pttl", "expiretime", "pexpiretime"] {
+            check(&format!("{name} b"), ":-1", "");
+            check(&format!("{name} missing"), ":-2", "");
+        }
+        check("pexpireat a 9223372036854775807; pexpiretime a", ":9223372036854775807", "");
+        check("pexpireat a 33000000000000; ttl a", ":31300000000", "");
+    }
+
+    #[test]
+    fn persisting() {
+        check("persist a", ":1", "persist a");
+        check("persist a; ttl a", ":-1", "");
+        check("persist b", ":0", "");
+        check("persist missing", ":0", "");
+    }
 }

@@ -183,3 +183,111 @@ pub(super) fn known_database(call: &Call<'_, '_>, number: i32) -> Result<u16, Er
     let known = u16::try_from(number).ok().filter(|db| *db < call.view.databases());
     known.ok_or(error::DB_OUT_OF_RANGE)
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::commands::testing::{Bench, NOW_MS};
+
+    /// Runs lines on an empty server, the last of them for its reply and what it leaves in the log.
+    #[track_caller]
+    fn check(lines: &str, reply: &str, logged: &str) {
+        let mut bench = Bench::new();
+        let (before, last) = lines.rsplit_once("; ").unwrap_or(("select 0", lines));
+        before.split("; ").for_each(|line| {
+            bench.run(line);
+        });
+        bench.logged();
+        bench.check(last, reply);
+        assert_eq!(bench.logged(), logged, "{lines}");
+    }
+
+    #[test]
+    fn deleting_and_looking() {
+        check("set a 1; set b 1; del a x a b", ":2", "del a x a b");
+        check("set a 1; unlink a", ":1", "unlink a");
+        check("set a 1; del b", ":0", "");
+        check("set a 1; exists a b a", ":2", "");
+        check("set a 1; touch a b", ":1", "");
+        check("set a 1; type a", "+string", "");
+        check("type a", "+none", "");
+    }
+
+    #[test]
+    fn renaming() {
+        check("set a 1; rename a b", "+OK", "rename a b");
+        check("set a 1; rename a b; get a", "$-1", "");
+        check("set a 1; set b 2; rename a b; get b", "$1 1", "");
+        check("set a 1; expire a 100; set b 2; rename a b; pttl b", ":100000", "");
+        check("set a 1; set b 2; expire b 100; rename a b; ttl b", ":-1", "");
+        check("set a 1; rename a a", "+OK", "");
+        check("rename a a", "-ERR no such key", "");
+        check("rename a b", "-ERR no such key", "");
+        check("set a 1; renamenx a b", ":1", "renamenx a b");
+        check("set a 1; renamenx a a", ":0", "");
+        check("set a 1; set b 2; renamenx a b", ":0", "");
+        check("renamenx a b", "-ERR no such key", "");
+    }
+
+    #[test]
+    fn copying() {
+        check("set a 1; copy a b", ":1", "copy a b");
+        check("set a 1; copy a b; get b", "$1 1", "");
+        check("set a 1; expire a 100; copy a b; pttl b", ":100000", "");
+        check("set a 1; set b 2; copy a b", ":0", "");
+        check("set a 1; set b 2; expire b 9; copy a b replace", ":1", "copy a b replace");
+        check("set a 1; set b 2; expire b 9; copy a b replace; ttl b", ":-1", "");
+        check("copy a b", ":0", "");
+        check("set a 1; copy a a", "-ERR source and destination objects are the same", "");
+        check("copy a a db 0", "-ERR source and destination objects are the same", "");
+        check("set a 1; copy a a db 1", ":1", "copy a a db 1");
+        check("set a 1; copy a b replace replace db 2; select 2; get b", "$1 1", "");
+        check("copy a b db 99", "-ERR DB index is out of range", "");
+        check("copy a b db -1", "-ERR DB index is out of range", "");
+        check("copy a b db abc", "-ERR value is not an integer or out of range", "");
+        check("copy a b db", "-ERR syntax error", "");
+        check("copy a b foo", "-ERR syntax error", "");
+    }
+
+    #[test]
+    fn moving() {
+        check("set a 1; expire a 100; move a 3", ":1", "move a 3");
+        check("set a 1; expire a 100; move a 3; select 3; pttl a", ":100000", "");
+        check("set a 1; move a 3; exists a", ":0", "");
+        check("set a 1; copy a a db 3; move a 3", ":0", "");
+        check("move a 3", ":0", "");
+        check("move a 0", "-ERR source and destination objects are the same", "");
+        check("move a 99", "-ERR DB index is out of range", "");
+        check("move a abc", "-ERR value is not an integer or out of range", "");
+        check("move a 99999999999", "-ERR value is not an integer or out of range", "");
+    }
+
+    #[test]
+    fn an_expired_key_is_gone_and_its_deletion_comes_first() {
+        let late = |line: &str, reply: &str, logged: &str| {
+            let mut bench = Bench::new();
+            for line in
+                ["set k v", "pexpire k 10", "set other 1", "select 1", "set k v", "pexpire k 10", "select 0"]
+            {
+                bench.run(line);
+            }
+            bench.logged();
+            bench.server.clock.freeze(NOW_MS + 11);
+            bench.check(line, reply);
+            assert_eq!(bench.logged(), logged, "{line}");
+        };
+        late("del k", ":0", "SELECT 0 DEL k");
+        late("exists k", ":0", "SELECT 0 DEL k");
+        late("expire k 100", ":0", "SELECT 0 DEL k");
+        late("ttl k", ":-2", "SELECT 0 DEL k");
+        late("rename k b", "-ERR no such key", "SELECT 0 DEL k");
+        late("rename other k", "+OK", "SELECT 0 MULTI DEL k rename other k EXEC");
+        late("renamenx other k", ":1", "SELECT 0 MULTI DEL k renamenx other k EXEC");
+        late("copy other k", ":1", "SELECT 0 MULTI DEL k copy other k EXEC");
+        late("copy k other replace", ":0", "SELECT 0 DEL k");
+        late("copy other k db 1", ":1", "MULTI DEL k SELECT 0 copy other k db 1 EXEC");
+        late("move k 1", ":0", "SELECT 0 DEL k");
+        late("keys *", "*1 $5 other", "");
+        late("scan 0", "*2 $1 0 *1 $5 other", "SELECT 0 DEL k");
+        late("dbsize", ":2", "");
+    }
+}

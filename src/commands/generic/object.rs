@@ -106,3 +106,53 @@ fn refcount(call: &mut Call<'_, '_>) -> Result<(), Error> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::commands::testing::{Bench, NOW_MS};
+
+    #[track_caller]
+    fn check(value: &str, question: &str, reply: &str) {
+        let mut bench = Bench::new();
+        bench.run(&format!("set k {value}"));
+        bench.server.clock.freeze(NOW_MS + 7_000);
+        bench.check(&format!("object {question}"), reply);
+    }
+
+    #[test]
+    fn encodings_are_named_as_in_redis() {
+        check("12", "encoding k", "$3 int");
+        check("0012", "encoding k", "$6 embstr");
+        check(&"x".repeat(44), "encoding k", "$6 embstr");
+        check(&"x".repeat(45), "encoding k", "$3 raw");
+        check(&"x".repeat(70_000), "encoding k", "$3 raw");
+    }
+
+    #[test]
+    fn small_integers_are_shared() {
+        check("9999", "refcount k", ":2147483647");
+        check("10000", "refcount k", ":1");
+        check("-1", "refcount k", ":1");
+        check("hello", "refcount k", ":1");
+    }
+
+    #[test]
+    fn the_policy_decides_what_is_known() {
+        check("1", "idletime k", ":7");
+        let text = "-ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when \
+            switching between policies at runtime LRU and LFU data will take some time to adjust.";
+        check("1", "freq k", text);
+    }
+
+    #[test]
+    fn nothing_and_mistakes() {
+        for question in ["encoding", "freq", "idletime", "refcount"] {
+            check("1", &format!("{question} missing"), "$-1");
+            check("1", question, &format!("-ERR wrong number of arguments for 'object|{question}' command"));
+        }
+        check("1", "nosuch", "-ERR unknown subcommand 'nosuch'. Try OBJECT HELP.");
+        let mut bench = Bench::new();
+        bench.check("object", "-ERR wrong number of arguments for 'object' command");
+        assert!(bench.run("object help").starts_with("*15 +OBJECT <subcommand>"));
+    }
+}

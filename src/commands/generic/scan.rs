@@ -136,3 +136,92 @@ fn randomkey(call: &mut Call<'_, '_>) -> Result<(), Error> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::commands::testing::Bench;
+    use std::collections::HashSet;
+
+    fn bench() -> Bench {
+        let mut bench = Bench::new();
+        ["set xa 1", "set xb hello", "set y 2"].iter().for_each(|line| bench.check(line, "+OK"));
+        bench
+    }
+
+    #[track_caller]
+    fn check(line: &str, reply: &str) {
+        bench().check(line, reply);
+    }
+
+    /// The keys of a reply, sorted.
+    fn keys(reply: &str) -> Vec<&str> {
+        let mut keys: Vec<_> = reply.split(' ').filter(|word| word.starts_with(['x', 'y'])).collect();
+        keys.sort_unstable();
+        keys
+    }
+
+    #[test]
+    fn keys_match_patterns() {
+        assert_eq!(keys(&bench().run("keys *")), ["xa", "xb", "y"]);
+        assert_eq!(keys(&bench().run("keys x?")), ["xa", "xb"]);
+        check("keys X*", "*0");
+        check("keys y", "*1 $1 y");
+    }
+
+    #[test]
+    fn a_scan_of_a_small_database_is_one_call() {
+        for line in ["scan 0", "scan \"\"", "scan 0 type string", "scan 0 type STRING match * count 3"] {
+            let reply = bench().run(line);
+            assert!(reply.starts_with("*2 $1 0 *3 "), "{line}: {reply}");
+            assert_eq!(keys(&reply), ["xa", "xb", "y"]);
+        }
+        check("scan 0 match y*", "*2 $1 0 *1 $1 y");
+        check("scan 0 type list", "*2 $1 0 *0");
+        check("scan 0 type foo", "*2 $1 0 *0");
+    }
+
+    #[test]
+    fn cursors_are_read_as_c_reads_them() {
+        for bad in ["abc", "18446744073709551616", "\" 0\"", "-", "1x", "--1"] {
+            check(&format!("scan {bad}"), "-ERR invalid cursor");
+        }
+        for good in ["-1", "18446744073709551615", "+5"] {
+            assert!(bench().run(&format!("scan {good}")).starts_with("*2 "), "{good}");
+        }
+    }
+
+    #[test]
+    fn options_are_checked() {
+        for bad in ["count 0", "count -1", "count", "match", "foo bar", "type"] {
+            check(&format!("scan 0 {bad}"), "-ERR syntax error");
+        }
+        check("scan 0 count abc", "-ERR value is not an integer or out of range");
+    }
+
+    #[test]
+    fn a_scan_of_many_keys_returns_each() {
+        let mut bench = Bench::new();
+        bench.run("debug populate 3000 x");
+        for options in ["", "count 1", "count 100", "match x* count 7", "count 9223372036854775807"] {
+            let (mut cursor, mut seen, mut calls) = ("0".to_string(), HashSet::new(), 0);
+            loop {
+                let reply = bench.run(&format!("scan {cursor} {options}"));
+                seen.extend(keys(&reply).into_iter().map(str::to_string));
+                cursor = reply.split(' ').nth(2).expect("a cursor").to_string();
+                calls += 1;
+                if cursor == "0" {
+                    break;
+                }
+            }
+            assert_eq!(seen.len(), 3_000, "{options}");
+            assert!(calls <= 3_000, "{options}: {calls}");
+        }
+    }
+
+    #[test]
+    fn random_keys() {
+        assert!(["$2 xa", "$2 xb", "$1 y"].contains(&bench().run("randomkey").as_str()));
+        Bench::new().check("randomkey", "$-1");
+        Bench::new().resp3().check("randomkey", "_");
+    }
+}
