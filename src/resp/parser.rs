@@ -231,7 +231,8 @@ impl Parser {
     }
 
     fn parse_inline(&mut self, buf: &[u8]) -> Result<Progress, ProtocolError> {
-        let Some(end) = memchr::memchr(b'\n', buf) else {
+        // A longer line is refused even if its end has come with it: what is right must not depend on how bytes are cut.
+        let Some(end) = memchr::memchr(b'\n', &buf[..buf.len().min(INLINE_MAX_BYTES + 1)]) else {
             return if buf.len() > INLINE_MAX_BYTES {
                 fail("too big inline request")
             } else {
@@ -372,6 +373,7 @@ mod tests {
         check(b"*1\r\n$536870913\r\n", "invalid bulk length");
         check(b"\"abc\r\n", "unbalanced quotes in request");
         check(&[b'a'; INLINE_MAX_BYTES + 2], "too big inline request");
+        check(&[&[b'a'; INLINE_MAX_BYTES + 1][..], b"\n"].concat(), "too big inline request");
         check(&[&b"*"[..], &[b'1'; INLINE_MAX_BYTES + 2]].concat(), "too big mbulk count string");
     }
 
