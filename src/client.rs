@@ -4,6 +4,7 @@
 //! is bounded by `client-output-buffer-limit`, and its connection is woken; what others want to know of it (CLIENT LIST)
 //! is a handful of atomics that only its own connection writes.
 
+use crate::clock::BatchTime;
 use crate::command::Command;
 use crate::config::{ClientClass, Limit};
 use crate::keyspace::Blob;
@@ -136,6 +137,8 @@ pub struct Client {
     pub called: Vec<Listeners>,
     /// Positions of the running command's arguments that MONITOR must not show (passwords).
     pub redacted: Vec<usize>,
+    /// The time of the running batch of requests; without one every command asks the clock.
+    pub batch: Option<BatchTime>,
     /// The stream's own bytes of the current unit, for a [`Kind::Master`] client.
     pub verbatim: Vec<u8>,
 }
@@ -192,6 +195,7 @@ impl Client {
             replconf: Replconf::default(),
             called: Vec::new(),
             redacted: Vec::new(),
+            batch: None,
             verbatim: Vec::new(),
         }
     }
