@@ -1,5 +1,5 @@
 //! The configuration's readers: any text gives a configuration or an error at one of its lines; what CONFIG REWRITE makes of a text reads as
-//! the same configuration; CONFIG SET takes what CONFIG GET gave.
+//! the same configuration.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -51,6 +51,10 @@ fn apply(seed: u32, input: &[u8]) -> Applied {
     let mut applier = Applier::new(&server, "master".into(), 0);
     let stopped = pieces(seed, input).any(|piece| applier.apply(&server, piece).is_err());
     drop(applier);
+    // What is freed elsewhere counts as leaked until it is: pointers to entries carry a tag, so that the leak detector does not see them.
+    while server.keyspace.reaper().pending() > 0 {
+        std::thread::yield_now();
+    }
     Applied { log: log(&server), stopped, data: contents(&server) }
 }
 
