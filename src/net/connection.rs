@@ -11,6 +11,7 @@ use crate::executor::{Busy, execute};
 use crate::resp::parser::{Arg, Limits, Parser, Progress};
 use crate::resp::{Out, Reply};
 use crate::server::Server;
+use crate::snapshot::StartError;
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io::{self, ErrorKind};
@@ -414,6 +415,16 @@ impl Connection {
                         tracing::warn!("{text}");
                         reply.error(&crate::error::SAVE_FAILED);
                     }
+                }
+            }
+            Some(Takeover::BackgroundSave { answered }) => {
+                let started = crate::control::background_save(&self.server);
+                let mut reply = Reply::new(&mut self.out, self.client.proto);
+                match started {
+                    _ if answered => {}
+                    Ok(()) => reply.simple(crate::commands::persistence::SAVE_STARTED),
+                    Err(StartError::Running) => reply.error(&crate::error::SAVE_RUNNING),
+                    Err(StartError::Failed(_)) => reply.error(&crate::error::SAVE_FAILED),
                 }
             }
             Some(Takeover::Shutdown { save, force }) => {
