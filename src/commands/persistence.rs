@@ -27,7 +27,8 @@ pub const SAVE_STARTED: &str = "Background saving started";
 
 const BGSAVE: Row = Row::new("bgsave", -1, Group::Server, "1.0.0", bgsave).flags(ADMIN);
 
-/// The connection begins it before it looks at the next request, so that what comes after BGSAVE is not in its file.
+/// The connection begins it before it looks at the next request, so that what comes after BGSAVE is not in its file. In a
+/// transaction it is put off until EXEC is over.
 fn bgsave(call: &mut Call<'_, '_>) -> Result<(), Error> {
     let schedule = call.args.is(1, "schedule");
     if call.args.len() > 2 || (call.args.len() == 2 && !schedule) {
@@ -38,7 +39,7 @@ fn bgsave(call: &mut Call<'_, '_>) -> Result<(), Error> {
     }
     let answered = call.in_transaction;
     if answered {
-        call.reply.simple(SAVE_STARTED);
+        call.reply.simple("Background saving scheduled");
     }
     call.client.takeover = Some(Takeover::BackgroundSave { answered });
     Ok(())
@@ -108,7 +109,7 @@ mod tests {
         assert_eq!(bench.client.takeover.take(), Some(Takeover::BackgroundSave { answered: false }));
         bench.check("multi", "+OK");
         bench.check("bgsave", "+QUEUED");
-        bench.check("exec", "*1 +Background saving started");
+        bench.check("exec", "*1 +Background saving scheduled");
         assert_eq!(bench.client.takeover.take(), Some(Takeover::BackgroundSave { answered: true }));
         bench.check("bgsave x", "-ERR syntax error");
         bench.check("save", "");
