@@ -12,6 +12,7 @@ use crate::executor::{Busy, PREPARED, execute, prepare};
 use crate::resp::parser::{self, Arg, Limits, Parser, Progress};
 use crate::resp::{Out, Reply};
 use crate::server::Server;
+use crate::snapshot::StartError;
 use smallvec::SmallVec;
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -485,6 +486,16 @@ impl Connection {
                         tracing::warn!("{text}");
                         reply.error(&crate::error::SAVE_FAILED);
                     }
+                }
+            }
+            Some(Takeover::BackgroundSave { answered }) => {
+                let started = crate::control::background_save(&self.server);
+                let mut reply = Reply::new(&mut self.out, self.client.proto);
+                match started {
+                    _ if answered => {}
+                    Ok(()) => reply.simple(crate::commands::persistence::SAVE_STARTED),
+                    Err(StartError::Running) => reply.error(&crate::error::SAVE_RUNNING),
+                    Err(StartError::Failed(_)) => reply.error(&crate::error::SAVE_FAILED),
                 }
             }
             Some(Takeover::Shutdown { save, force }) => {
