@@ -408,6 +408,8 @@ impl Story {
         let linked = servers.iter().filter(|server| server.is_replica() && server.link.is_up()).count();
         servers.len() == self.nodes.len()
             && linked == servers.len() - 1
+            // Nobody keeps anything for a replica that is gone.
+            && servers.iter().map(|server| server.hub.len()).sum::<usize>() == linked
             && servers.iter().all(|server| place(server) == place(servers[0]))
             && servers.iter().all(|server| oracle::digest(server) == oracle::digest(servers[0]))
     }
@@ -417,11 +419,12 @@ impl Story {
             let Some(server) = node.server() else { return format!("\n  {}: down", node.name) };
             let ring = server.log.lock();
             format!(
-                "\n  {} follows {:?}: {:?} up {}, {} offset {}..{} digest {:x} keys {}",
+                "\n  {} follows {:?}: {:?} up {}, {} replicas, {} offset {}..{} digest {:x} keys {}",
                 node.name,
                 node.master,
                 server.link.status().state,
                 server.link.is_up(),
+                server.hub.len(),
                 ring.ids.id,
                 ring.start(),
                 ring.end(),
