@@ -22,7 +22,7 @@ pub use cursor::Cursor;
 pub use entry::{Entry, NewValue, ValueRef};
 pub use reaper::Reaper;
 pub use shard::{Captured, Shard, Ttl};
-pub use view::{Held, View};
+pub use view::{Edit, Held, View};
 
 use parking_lot::Mutex;
 use std::hash::Hasher as _;

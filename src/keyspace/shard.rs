@@ -297,10 +297,19 @@ impl Shard {
     /// A string's bytes for changing in place, at least `len` of them: zeros are added at its end, it is made raw.
     /// Counts as a change.
     pub fn bytes_mut(&mut self, db: u16, hash: u64, at: Position, key: &[u8], len: usize) -> &mut [u8] {
-        self.save_before_change(db, at);
-        self.extend(db, hash, at, len);
+        self.make_raw(db, hash, at, len);
         self.changed(db, key);
         self.db_mut(db).table.at_mut(at).bytes_mut().expect("made raw above")
+    }
+
+    /// Makes a string raw and at least `len` bytes long. Not yet a change: whoever changes the bytes says so.
+    pub fn make_raw(&mut self, db: u16, hash: u64, at: Position, len: usize) {
+        self.save_before_change(db, at);
+        self.extend(db, hash, at, len);
+        let entry = self.db_mut(db).table.at_mut(at);
+        if !matches!(entry.value(), ValueRef::Blob(_)) {
+            entry.bytes_mut();
+        }
     }
 
     /// A new raw string of `len` zeros under a key that is not there. Counts as a change.

@@ -9,6 +9,7 @@ use crate::command::{Acl, Flags, Group, KeyFlags, KeySpec, Row};
 use crate::commands::string::{RO_ACCESS, RW_ACCESS_UPDATE};
 use crate::error::{self, Error};
 use crate::executor::Call;
+use crate::keyspace::Edit;
 use crate::resp::Reply;
 use crate::resp::parser::number;
 use crate::types::bits;
@@ -193,10 +194,10 @@ fn bitfield(call: &mut Call<'_, '_>) -> Result<(), Error> {
         let mut digits = itoa::Buffer::new();
         let bytes = old.map_or(&[][..], |old| old.text(&mut digits));
         if bytes.len() < need || ops.iter().any(|op| op.changes(bytes)) {
-            return Ok::<_, Error>(Some(bytes.len().max(need)));
+            return Ok::<_, Error>(Edit::Change { len: bytes.len().max(need) });
         }
         reply_all(reply, &ops, bytes);
-        Ok(None)
+        Ok(Edit::Encoding)
     })?;
     if let Some(bytes) = bytes {
         call.reply.array(ops.len());

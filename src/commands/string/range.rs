@@ -4,6 +4,7 @@ use crate::client::{Client, Kind};
 use crate::command::{Acl, Flags, Group, KeyFlags, KeySpec, Row};
 use crate::error::{self, Error};
 use crate::executor::Call;
+use crate::keyspace::Edit;
 use crate::keyspace::{Ttl, ValueRef};
 use crate::server::Server;
 
@@ -30,13 +31,13 @@ fn append(call: &mut Call<'_, '_>) -> Result<(), Error> {
     let (key, tail) = (call.args.at(1), call.args.at(2));
     let mut old_len = 0;
     let bytes = call.view.edit(key, |old| {
-        let Some(old) = old else { return Ok(None) };
+        let Some(old) = old else { return Ok(Edit::Nothing) };
         old_len = old.text_len();
         let len = old_len + tail.len();
         if !may_be_as_long(call.client, call.server, len as u64) {
             return Err(error::STRING_TOO_LONG);
         }
-        Ok(Some(len))
+        Ok(Edit::Change { len })
     })?;
     match bytes {
         Some(bytes) => {
@@ -74,13 +75,13 @@ fn setrange(call: &mut Call<'_, '_>) -> Result<(), Error> {
     let bytes = call.view.edit(key, |old| {
         old_len = old.map_or(0, ValueRef::text_len);
         if part.is_empty() {
-            return Ok(None);
+            return Ok(Edit::Nothing);
         }
         let end = offset + part.len() as u64;
         if !may_be_as_long(call.client, call.server, end) {
             return Err(error::STRING_TOO_LONG);
         }
-        Ok(Some(old_len.max(end as usize)))
+        Ok(Edit::Change { len: old_len.max(end as usize) })
     })?;
     match bytes {
         Some(bytes) => {
@@ -118,10 +119,12 @@ fn getrange(call: &mut Call<'_, '_>) -> Result<(), Error> {
 }
 
 /// The positions from `start` to `end` (inclusive, negative ones from the end) among `len`; `None` when there are none.
-pub(in crate::commands) fn resolve(start: i64, end: i64, len: usize) -> Option<std::ops::Range<usize>> {
-    if start < 0 && end < 0 && start > end {
-        return None;
-    }
+fn resolve(start: i64, end: i64, len: usize) -> Option<std::ops::Range<usize>> {
+    if start < 0 && end < 0 && start > end { None } else { clamp(start, end, len) }
+}
+
+/// The same where both ends may be before the first position, in any order, and then mean the first (BITPOS).
+pub(in crate::commands) fn clamp(start: i64, end: i64, len: usize) -> Option<std::ops::Range<usize>> {
     let len = len as i64;
     let from_start = |at: i64| if at < 0 { (at + len).max(0) } else { at };
     let (start, end) = (from_start(start), from_start(end).min(len - 1));
