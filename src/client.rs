@@ -134,6 +134,8 @@ pub struct Client {
     pub replconf: Replconf,
     /// Whom the running command has written to: they are called once the locks are released.
     pub called: Vec<Listeners>,
+    /// The running command has published to the client itself: the message follows the reply.
+    pub has_own_mail: bool,
     /// Positions of the running command's arguments that MONITOR must not show (passwords).
     pub redacted: Vec<usize>,
     /// The stream's own bytes of the current unit, for a [`Kind::Master`] client.
@@ -191,6 +193,7 @@ impl Client {
             log_grew: false,
             replconf: Replconf::default(),
             called: Vec::new(),
+            has_own_mail: false,
             redacted: Vec::new(),
             verbatim: Vec::new(),
         }

@@ -6,7 +6,7 @@
 
 use super::stream::Stream;
 use super::threads::Place;
-use crate::client::{Client, ClientFlags, Takeover};
+use crate::client::{Client, ClientFlags, ReplyMode, Takeover};
 use crate::executor::{Busy, execute};
 use crate::resp::parser::{Arg, Limits, Parser, Progress};
 use crate::resp::{Out, Reply};
@@ -247,9 +247,11 @@ impl Connection {
                     Ok(Progress::Complete(n)) => (n, 0),
                     Ok(Progress::Incomplete(keep)) => return (&rest[..keep], Turn::Idle),
                     Err(error) => {
-                        let error = crate::error::Error::err(format!("Protocol error: {}", error.0));
+                        let error = crate::error::Error::err([&b"Protocol error: "[..], &error.0].concat());
                         self.server.stats.rejected(None, &error);
-                        Reply::new(out, self.client.proto).error(&error);
+                        if self.client.reply_mode == ReplyMode::On {
+                            Reply::new(out, self.client.proto).error(&error);
+                        }
                         return (&[], Turn::Close);
                     }
                 },
@@ -377,7 +379,7 @@ impl Connection {
                         self.pending.extend_from_slice(&rest[..keep]);
                         return Ok(());
                     }
-                    Err(error) => return Err(io::Error::other(error.0)),
+                    Err(error) => return Err(io::Error::other(error.to_string())),
                 }
             }
         })
