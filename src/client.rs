@@ -135,6 +135,8 @@ pub struct Client {
     pub replconf: Replconf,
     /// Whom the running command has written to: they are called once the locks are released.
     pub called: Vec<Listeners>,
+    /// The running command has published to the client itself: the message follows the reply.
+    pub has_own_mail: bool,
     /// Positions of the running command's arguments that MONITOR must not show (passwords).
     pub redacted: Vec<usize>,
     /// The time of the running batch of requests; without one every command asks the clock.
@@ -196,6 +198,7 @@ impl Client {
             log_grew: false,
             replconf: Replconf::default(),
             called: Vec::new(),
+            has_own_mail: false,
             redacted: Vec::new(),
             batch: None,
             verbatim: Vec::new(),

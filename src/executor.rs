@@ -256,6 +256,9 @@ pub fn execute(
         }
         ReplyMode::Skip => {}
     }
+    if std::mem::take(&mut client.has_own_mail) {
+        client.shared.collect_mail(out);
+    }
     result
 }
 
@@ -268,6 +271,16 @@ fn execute_answering(
 ) -> Result<(), Busy> {
     let command = match table().lookup(args) {
         Lookup::Found(command) => command,
+        Lookup::Unknown(_) if is_http(args) => {
+            tracing::warn!(
+                "Possible SECURITY ATTACK detected. It looks like somebody is sending POST or Host: commands to Redis. \
+                 This is likely due to an attacker attempting to use Cross Protocol Scripting to compromise your Redis \
+                 instance. Connection from {} aborted.",
+                client.shared.addr
+            );
+            client.shared.set_flag(ClientFlags::CLOSE_ASAP, true);
+            return Ok(());
+        }
         Lookup::Unknown(error) => {
             client.shared.last_command.store(0, Relaxed);
             reject(client, server, None, &error, out);
@@ -354,6 +367,12 @@ pub fn prepare<'r>(client: &Client, server: &Server, requests: impl Iterator<Ite
     }
 }
 
+/// Does a browser speak, made to send our commands in an HTTP request's body?
+fn is_http(args: &[Arg<'_>]) -> bool {
+    let name = args[0].bytes();
+    name.eq_ignore_ascii_case(b"host:") || name.eq_ignore_ascii_case(b"post")
+}
+
 /// The circumstances of a unit that begins now.
 fn moment(client: &Client, server: &Server, now_ms: i64) -> Moment {
     let viewer = match client.kind {
@@ -375,15 +394,15 @@ fn moment(client: &Client, server: &Server, now_ms: i64) -> Moment {
 fn reject(client: &mut Client, server: &Server, command: Option<&Command>, error: &Error, out: &mut Out) {
     let ends_transaction = command.is_some_and(|command| command.row.flags.contains(Flags::QUEUED_SHARDS));
     server.stats.rejected(command, error);
-    match &mut client.transaction {
-        Some(_) if ends_transaction => {
-            client.end_transaction();
-            transaction::forget_watches(client, &server.keyspace);
-            Reply::new(out, client.proto).error(&Error::exec_aborted(error));
-            return;
-        }
-        Some(transaction) => transaction.aborted = true,
-        None => {}
+    if ends_transaction {
+        // Even when there is none: that EXEC was refused is told in EXEC's way.
+        client.end_transaction();
+        transaction::forget_watches(client, &server.keyspace);
+        Reply::new(out, client.proto).error(&Error::exec_aborted(error));
+        return;
+    }
+    if let Some(transaction) = &mut client.transaction {
+        transaction.aborted = true;
     }
     Reply::new(out, client.proto).error(error);
 }

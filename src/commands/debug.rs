@@ -4,7 +4,7 @@
 //! SHA-1 sums of keys and values, combined so that the order of keys does not matter. What crashes, leaks or restarts a
 //! server is left out.
 
-use super::generic::dump::payload_of;
+use super::generic::dump::{payload_of, payload_options};
 use super::generic::object::{encoding_name, reference_count};
 use crate::client::{Kind, Takeover};
 use crate::command::{Flags, Group, Row};
@@ -134,6 +134,7 @@ const PAYLOAD_FRAME_BYTES: usize = 1 + 10;
 
 fn object(call: &mut Call<'_, '_>) -> Result<(), Error> {
     let now_ms = call.view.now_ms();
+    let options = payload_options(call);
     let entry = call.view.stored(call.args.at(2)).ok_or(error::NO_SUCH_KEY)?;
     let (value, access) = (entry.value(), entry.access());
     let text = format!(
@@ -141,7 +142,7 @@ fn object(call: &mut Call<'_, '_>) -> Result<(), Error> {
         entry.key().as_ptr(),
         reference_count(value),
         encoding_name(value),
-        payload_of(value).len() - PAYLOAD_FRAME_BYTES,
+        payload_of(value, options).len() - PAYLOAD_FRAME_BYTES,
         idle_secs(access, now_ms),
     );
     call.reply.simple(&text);

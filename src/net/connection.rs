@@ -6,7 +6,7 @@
 
 use super::stream::Stream;
 use super::threads::Place;
-use crate::client::{Client, ClientFlags, Takeover};
+use crate::client::{Client, ClientFlags, ReplyMode, Takeover};
 use crate::clock::BatchTime;
 use crate::executor::{Busy, PREPARED, execute, prepare};
 use crate::resp::parser::{self, Arg, Limits, Parser, Progress};
@@ -324,9 +324,11 @@ impl Connection {
                     return Some(Turn::Idle);
                 }
                 Err(error) => {
-                    let error = crate::error::Error::err(format!("Protocol error: {}", error.0));
+                    let error = crate::error::Error::err([&b"Protocol error: "[..], &error.0].concat());
                     self.server.stats.rejected(None, &error);
-                    Reply::new(out, self.client.proto).error(&error);
+                    if self.client.reply_mode == ReplyMode::On {
+                        Reply::new(out, self.client.proto).error(&error);
+                    }
                     *rest = &[];
                     return Some(Turn::Close);
                 }
@@ -449,7 +451,7 @@ impl Connection {
                         self.pending.extend_from_slice(&rest[..keep]);
                         return Ok(());
                     }
-                    Err(error) => return Err(io::Error::other(error.0)),
+                    Err(error) => return Err(io::Error::other(error.to_string())),
                 }
             }
         })

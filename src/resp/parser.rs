@@ -10,6 +10,7 @@
 
 use crate::keyspace::{BLOB_MIN_BYTES, Blob};
 use smallvec::SmallVec;
+use std::fmt;
 
 /// Longest inline request and longest header line, bytes (`PROTO_INLINE_MAX_SIZE`).
 pub const INLINE_MAX_BYTES: usize = 64 * 1024;
@@ -28,11 +29,17 @@ pub struct Limits {
     pub unauthenticated: bool,
 }
 
-/// A protocol error: the text after `ERR Protocol error: `.
+/// A protocol error: the text after `ERR Protocol error: `. Bytes, for it may quote one.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct ProtocolError(pub String);
+pub struct ProtocolError(pub Vec<u8>);
 
-fn fail<T>(text: impl Into<String>) -> Result<T, ProtocolError> {
+impl fmt::Display for ProtocolError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0.escape_ascii())
+    }
+}
+
+fn fail<T>(text: impl Into<Vec<u8>>) -> Result<T, ProtocolError> {
     Err(ProtocolError(text.into()))
 }
 
@@ -141,7 +148,7 @@ impl Parser {
                 Some(b'*') => {}
                 Some(_) => return self.parse_inline(buf),
             }
-            let Some(count) = self.header(buf, "too big mbulk count string")? else {
+            let Some((_, count)) = self.header(buf, "too big mbulk count string")? else {
                 return Ok(Progress::Incomplete(buf.len()));
             };
             let Some(count) = number(count).filter(|count| *count <= i64::from(i32::MAX)) else {
@@ -162,30 +169,28 @@ impl Parser {
         (self.args_left, self.bulk_len, self.pos, self.large, self.done) = (None, None, 0, None, false);
     }
 
-    /// A line from `pos` on (after its first byte, a mark), without its end; moves `pos` past it.
-    fn header<'b>(&mut self, buf: &'b [u8], too_long: &str) -> Result<Option<&'b [u8]>, ProtocolError> {
+    /// A line from `pos` on, without its end: its mark (the first byte) and the rest. Moves `pos` past it.
+    fn header<'b>(&mut self, buf: &'b [u8], too_long: &str) -> Result<Option<(u8, &'b [u8])>, ProtocolError> {
         let rest = &buf[self.pos..];
-        let Some(end) = rest.iter().take(INLINE_MAX_BYTES + 1).position(|b| *b == b'\r') else {
+        let Some(end) = line_end(b'\r', rest) else {
             return if rest.len() > INLINE_MAX_BYTES { fail(too_long) } else { Ok(None) };
         };
         if rest.len() < end + 2 {
             return Ok(None);
         }
         self.pos += end + 2;
-        Ok(Some(&rest[1..end]))
+        Ok(Some((rest[0], rest.get(1..end).unwrap_or_default())))
     }
 
     fn parse_args(&mut self, buf: &[u8], limits: &Limits) -> Result<Progress, ProtocolError> {
         while let Some(left @ 1..) = self.args_left {
             if self.bulk_len.is_none() {
-                match buf.get(self.pos) {
-                    None => return Ok(Progress::Incomplete(buf.len())),
-                    Some(b'$') => {}
-                    Some(other) => return fail(format!("expected '$', got '{}'", shown(*other))),
-                }
-                let Some(len) = self.header(buf, "too big bulk count string")? else {
+                let Some((mark, len)) = self.header(buf, "too big bulk count string")? else {
                     return Ok(Progress::Incomplete(buf.len()));
                 };
+                if mark != b'$' {
+                    return fail([b"expected '$', got '", &[mark][..], b"'"].concat());
+                }
                 self.bulk_len = Some(bulk_len(len, limits)?);
             }
             let len = self.bulk_len.expect("set above");
@@ -238,7 +243,7 @@ impl Parser {
 
     fn parse_inline(&mut self, buf: &[u8]) -> Result<Progress, ProtocolError> {
         // A longer line is refused even if its end has come with it: what is right must not depend on how bytes are cut.
-        let Some(end) = memchr::memchr(b'\n', &buf[..buf.len().min(INLINE_MAX_BYTES + 1)]) else {
+        let Some(end) = line_end(b'\n', &buf[..buf.len().min(INLINE_MAX_BYTES + 1)]) else {
             return if buf.len() > INLINE_MAX_BYTES {
                 fail("too big inline request")
             } else {
@@ -311,6 +316,11 @@ fn small_number(buf: &[u8], at: usize, mark: u8) -> Option<(usize, usize)> {
     None
 }
 
+/// Where the line ends. A line with a NUL never does: Redis looks for the end with `strchr`.
+fn line_end(end: u8, bytes: &[u8]) -> Option<usize> {
+    memchr::memchr2(end, 0, bytes).filter(|at| bytes[*at] == end)
+}
+
 fn bulk_len(text: &[u8], limits: &Limits) -> Result<usize, ProtocolError> {
     let Some(len) = number(text).filter(|len| (0..=limits.max_bulk_bytes).contains(len)) else {
         return fail("invalid bulk length");
@@ -319,14 +329,6 @@ fn bulk_len(text: &[u8], limits: &Limits) -> Result<usize, ProtocolError> {
         return fail("unauthenticated bulk length");
     }
     Ok(len as usize)
-}
-
-/// Redis prints the byte as it is; what is not a character of its own becomes a replacement.
-fn shown(byte: u8) -> char {
-    match byte {
-        b'\r' | b'\n' => ' ',
-        byte => char::from(byte),
-    }
 }
 
 /// A canonical decimal number, as Redis's `string2ll` reads it: no sign but `-`, no leading zeros, no spaces.
