@@ -4,6 +4,7 @@
 //! is bounded by `client-output-buffer-limit`, and its connection is woken; what others want to know of it (CLIENT LIST)
 //! is a handful of atomics that only its own connection writes.
 
+use crate::clock::BatchTime;
 use crate::command::Command;
 use crate::config::{ClientClass, Limit};
 use crate::keyspace::Blob;
@@ -138,6 +139,8 @@ pub struct Client {
     pub has_own_mail: bool,
     /// Positions of the running command's arguments that MONITOR must not show (passwords).
     pub redacted: Vec<usize>,
+    /// The time of the running batch of requests; without one every command asks the clock.
+    pub batch: Option<BatchTime>,
     /// The stream's own bytes of the current unit, for a [`Kind::Master`] client.
     pub verbatim: Vec<u8>,
 }
@@ -195,6 +198,7 @@ impl Client {
             called: Vec::new(),
             has_own_mail: false,
             redacted: Vec::new(),
+            batch: None,
             verbatim: Vec::new(),
         }
     }

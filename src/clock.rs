@@ -8,14 +8,65 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 pub struct Clock {
     /// Not 0: Unix milliseconds that stand still, for tests.
     frozen_ms: AtomicI64,
+    /// Time is that of the tokio runtime, which may be virtual.
+    runtime: Option<Origin>,
+}
+
+/// What a runtime's time is counted from.
+#[derive(Debug)]
+struct Origin {
+    at: tokio::time::Instant,
+    unix: Duration,
+}
+
+/// The time as a batch of commands sees it: one reading of the clock ends a command and begins the next.
+#[derive(Clone, Copy, Debug)]
+pub struct BatchTime {
+    now_ms: i64,
+    now_read_at: Instant,
+    /// When the current command began.
+    pub at: Instant,
+}
+
+/// How old the Unix time of a batch may be.
+const NOW_MAX_AGE: Duration = Duration::from_millis(1);
+
+impl BatchTime {
+    /// A batch begins.
+    pub fn begin(clock: &Clock) -> BatchTime {
+        let at = clock.instant();
+        BatchTime { now_ms: clock.now_ms(), now_read_at: at, at }
+    }
+
+    /// Unix time in milliseconds at the current command's beginning.
+    #[inline]
+    pub fn now_ms(&mut self, clock: &Clock) -> i64 {
+        if self.at.duration_since(self.now_read_at) > NOW_MAX_AGE {
+            (self.now_ms, self.now_read_at) = (clock.now_ms(), self.at);
+        }
+        self.now_ms
+    }
+
+    /// A command has ended and the next begins. Returns how long it took.
+    #[inline]
+    pub fn next(&mut self, clock: &Clock) -> Duration {
+        let ended = clock.instant();
+        ended.duration_since(std::mem::replace(&mut self.at, ended))
+    }
 }
 
 impl Clock {
+    /// A clock that shows `unix_ms` now and goes on with the runtime's time from here on.
+    pub fn of_runtime(unix_ms: u64) -> Clock {
+        let origin = Origin { at: tokio::time::Instant::now(), unix: Duration::from_millis(unix_ms) };
+        Clock { frozen_ms: AtomicI64::new(0), runtime: Some(origin) }
+    }
+
     /// Unix time in milliseconds.
     #[inline]
     pub fn now_ms(&self) -> i64 {
         match self.frozen_ms.load(Ordering::Relaxed) {
-            0 => unix_time().as_millis() as i64,
+            0 => self.unix_time().as_millis() as i64,
             frozen => frozen,
         }
     }
@@ -23,7 +74,7 @@ impl Clock {
     /// Unix time in microseconds.
     pub fn now_us(&self) -> i64 {
         match self.frozen_ms.load(Ordering::Relaxed) {
-            0 => unix_time().as_micros() as i64,
+            0 => self.unix_time().as_micros() as i64,
             frozen => frozen * 1000,
         }
     }
@@ -38,8 +89,12 @@ impl Clock {
     pub fn instant(&self) -> Instant {
         Instant::now()
     }
-}
 
-fn unix_time() -> Duration {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+    #[inline]
+    fn unix_time(&self) -> Duration {
+        match &self.runtime {
+            None => SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(),
+            Some(origin) => origin.unix + origin.at.elapsed(),
+        }
+    }
 }

@@ -268,7 +268,10 @@ async fn by_signal(server: &Arc<Server>, name: &str) -> bool {
 }
 
 /// Ends the server's work: replicas get what they lack, the data set is saved if it is to be.
-async fn shut_down(server: &Arc<Server>, save: Option<bool>, force: bool) -> Result<(), String> {
+///
+/// # Errors
+/// Saving has failed; the server goes on.
+pub async fn shut_down(server: &Arc<Server>, save: Option<bool>, force: bool) -> Result<(), String> {
     tracing::warn!("User requested shutdown...");
     let config = server.config.load_full();
     notify_supervisor(&config, "STOPPING=1\n");

@@ -2,6 +2,7 @@
 
 use crate::expire;
 use crate::persistence;
+use crate::replication::log::ReplId;
 use crate::resp::encode;
 use crate::server::Server;
 use std::sync::Arc;
@@ -83,7 +84,7 @@ fn release_backlog(server: &Server, now_ms: i64) {
     if !server.hub.is_empty() || server.snapshots.current().is_some() {
         return;
     }
-    server.log.unwant();
+    server.log.unwant(ReplId::random(&server.entropy));
     server.hub.last_left_ms.store(0, Relaxed);
     tracing::info!(
         "Replication backlog freed after {} seconds without connected replicas.",

@@ -10,6 +10,7 @@
 //! comes after unlocking.
 
 use crate::client::{Client, ClientFlags, Kind, OwnedArg, Queued, ReplyMode};
+use crate::clock::BatchTime;
 use crate::command::{Command, Flags, Lookup, Row, table};
 use crate::commands::transaction;
 use crate::error::{self, Error};
@@ -161,13 +162,15 @@ impl Call<'_, '_> {
     pub fn run_queued(&mut self, queued: &Queued) {
         let args: SmallVec<[Arg<'_>; 8]> = queued.args.iter().map(OwnedArg::as_arg).collect();
         self.view.db = self.client.db;
-        run(
+        let started = self.server.clock.instant();
+        let result = run(
             Unit { client: self.client, server: self.server, view: self.view, effects: self.effects },
             queued.command,
             &args,
             self.reply.out(),
             true,
         );
+        self.server.stats.ran(queued.command, started.elapsed(), result.as_ref().err());
     }
 }
 
@@ -284,6 +287,11 @@ fn execute_answering(
             return Ok(());
         }
     };
+    let mut time = client.batch.unwrap_or_else(|| BatchTime::begin(&server.clock));
+    if tries > 0 {
+        // The time that others held the locks is not ours.
+        time.next(&server.clock);
+    }
     client.shared.last_command.store(command.id, Relaxed);
     if let Err(error) = gate(client, server, command, args.len()) {
         reject(client, server, Some(command), &error, out);
@@ -310,16 +318,22 @@ fn execute_answering(
         reject(client, server, Some(command), &error, out);
         return Ok(());
     }
-    let locked_at = server.clock.instant();
-    let mut view = View::new(&server.keyspace, held, client.db, moment(client, server));
+    let moment = moment(client, server, time.now_ms(&server.clock));
+    let mut view = View::new(&server.keyspace, held, client.db, moment);
     if let Some((at, hash)) = first_key.hashed {
         view = view.with_hash(args[at].bytes(), hash);
     }
     let mut effects = Effects::new(server.log.is_wanted());
-    run(Unit { client, server, view: &mut view, effects: &mut effects }, command, args, out, false);
+    let result =
+        run(Unit { client, server, view: &mut view, effects: &mut effects }, command, args, out, false);
     propagate(client, server, effects);
     drop(view);
-    server.stats.record_lock(locked_at.elapsed());
+    let took = time.next(&server.clock);
+    server.stats.record_lock(took);
+    server.stats.ran(command, took, result.as_ref().err());
+    if client.batch.is_some() {
+        client.batch = Some(time);
+    }
     client.call_listeners();
     Ok(())
 }
@@ -330,8 +344,37 @@ fn is_http(args: &[Arg<'_>]) -> bool {
     name.eq_ignore_ascii_case(b"host:") || name.eq_ignore_ascii_case(b"post")
 }
 
+/// Requests that are prepared for together: their keys' memory is asked for before the first of them needs it.
+pub const PREPARED: usize = 16;
+
+/// Asks for the memory of the keys of requests that will run next: first all buckets, then all entries, so that the waits
+/// overlap. Only a hint: a shard that is busy is passed over.
+pub fn prepare<'r>(client: &Client, server: &Server, requests: impl Iterator<Item = &'r [Arg<'r>]>) {
+    let mut hashes = SmallVec::<[u64; PREPARED]>::new();
+    for args in requests {
+        if let Lookup::Found(Command { single_key: Some(at), .. }) = table().lookup(args)
+            && let Some(key) = args.get(*at)
+        {
+            let hash = server.keyspace.hash(key.bytes());
+            let fetched = server
+                .keyspace
+                .slot(shard_of(hash))
+                .try_lock()
+                .is_some_and(|shard| shard.db(client.db).table().prefetch_bucket(hash));
+            if fetched {
+                hashes.push(hash);
+            }
+        }
+    }
+    for hash in hashes {
+        if let Some(shard) = server.keyspace.slot(shard_of(hash)).try_lock() {
+            shard.db(client.db).table().prefetch_entry(hash);
+        }
+    }
+}
+
 /// The circumstances of a unit that begins now.
-fn moment(client: &Client, server: &Server) -> Moment {
+fn moment(client: &Client, server: &Server, now_ms: i64) -> Moment {
     let viewer = match client.kind {
         Kind::Master => Viewer::MasterStream,
         // At the end nothing may enter the log any more, expired keys' DELs neither.
@@ -339,7 +382,7 @@ fn moment(client: &Client, server: &Server) -> Moment {
         Kind::Normal => Viewer::OnMaster,
     };
     Moment {
-        now_ms: server.clock.now_ms(),
+        now_ms,
         viewer,
         access: server.access_policy(),
         no_touch: client.shared.has(ClientFlags::NO_TOUCH),
@@ -366,6 +409,10 @@ fn reject(client: &mut Client, server: &Server, command: Option<&Command>, error
 
 fn queue(client: &mut Client, command: &'static Command, args: &[Arg<'_>]) {
     let transaction = client.transaction.as_mut().expect("asked by the caller");
+    if transaction.aborted || client.watch_flag.load(Relaxed) {
+        // EXEC will run nothing: nothing is kept for it.
+        return;
+    }
     transaction.queued.push(Queued { command, args: args.iter().map(OwnedArg::from).collect() });
     client.shared.queued.store(transaction.queued.len() as i64, Relaxed);
     let bytes = args.iter().map(|arg| arg.bytes().len()).sum();
@@ -476,9 +523,14 @@ fn lock<'k>(keyspace: &'k Keyspace, shards: &[usize], tries: u32) -> Result<Held
 }
 
 /// Runs a command whose shards are held and collects its effects.
-fn run(unit: Unit<'_, '_>, command: &'static Command, args: &[Arg<'_>], out: &mut Out, in_transaction: bool) {
+fn run(
+    unit: Unit<'_, '_>,
+    command: &'static Command,
+    args: &[Arg<'_>],
+    out: &mut Out,
+    in_transaction: bool,
+) -> Result<(), Error> {
     let Unit { client, server, view, effects } = unit;
-    let started = server.clock.instant();
     let (changes, db, end) = (view.changes(), client.db, out.end());
     let mut call = Call {
         args: Args(args),
@@ -508,7 +560,7 @@ fn run(unit: Unit<'_, '_>, command: &'static Command, args: &[Arg<'_>], out: &mu
     }
     server.monitors.feed(server, client, command, args);
     client.redacted.clear();
-    server.stats.ran(command, started.elapsed(), result.as_ref().err());
+    result
 }
 
 /// The one door through which effects leave: into the log, while the unit's shards are still held.

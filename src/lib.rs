@@ -29,3 +29,4 @@ pub mod server;
 pub mod snapshot;
 pub mod stats;
 pub mod types;
+pub mod world;

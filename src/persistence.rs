@@ -9,7 +9,7 @@ use crate::server::Server;
 use crate::snapshot::{Order, Snapshot, SpoolError, StartError};
 use std::fs::File;
 use std::io::{self, Read as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
 
@@ -67,7 +67,7 @@ pub fn save(
 ) -> Result<(), StartError> {
     let now_ms = server.clock.now_ms();
     // CONFIG SET dir may come before the save is over.
-    let directory = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("."));
+    let directory = std::path::absolute(&server.directory).unwrap_or_else(|_| server.directory.clone());
     let target = directory.join(&server.config.load().dbfilename);
     let temporary = directory.join(format!("temp-{}-{now_ms}.rdb", std::process::id()));
     let changes = server.changes();
@@ -225,7 +225,7 @@ fn log_expired(server: &Server, expired: &[(u16, Vec<u8>)]) {
 /// # Errors
 /// The text for the log; the server must not run on.
 pub fn load_at_start(server: &Server) -> Result<(), String> {
-    let path = PathBuf::from(&server.config.load().dbfilename);
+    let path = server.directory.join(&server.config.load().dbfilename);
     let started = server.clock.instant();
     let expired = if server.is_replica() { Expired::Keep } else { Expired::Drop };
     match read_file(server, &path, expired) {
@@ -252,7 +252,11 @@ pub fn load_at_start(server: &Server) -> Result<(), String> {
 pub async fn reload(server: &Arc<Server>) -> Result<(), String> {
     crate::control::save_now(server).await?;
     let server = server.clone();
-    let load = move || match read_file(&server, Path::new(&server.config.load().dbfilename), Expired::Keep) {
+    let load = move || match read_file(
+        &server,
+        &server.directory.join(&server.config.load().dbfilename),
+        Expired::Keep,
+    ) {
         Ok(loader) => {
             install(&server, loader, false);
             tracing::warn!("DB reloaded by DEBUG RELOAD");

@@ -11,6 +11,7 @@ use crate::error::{self, Error};
 use crate::keyspace::{AccessPolicy, Hasher, Keyspace, Reaper, Shard};
 use crate::monitor::Monitors;
 use crate::net::IoThreads;
+use crate::net::simulated::Network;
 use crate::persistence::Persistence;
 use crate::pubsub::PubSub;
 use crate::replication::Hub;
@@ -18,6 +19,7 @@ use crate::replication::link::{Link, Target};
 use crate::replication::log::{Log, ReplId};
 use crate::snapshot::Snapshots;
 use crate::stats::Stats;
+use crate::world::{Background, Entropy, World};
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use std::path::PathBuf;
@@ -27,6 +29,11 @@ use std::sync::{Arc, OnceLock};
 /// Everything that is not a single connection's.
 pub struct Server {
     pub clock: Clock,
+    pub entropy: Entropy,
+    pub network: Network,
+    pub background: Background,
+    /// Where the RDB file is.
+    pub directory: PathBuf,
     pub config: ArcSwap<Config>,
     /// The configuration file, if there is one.
     pub config_file: Option<PathBuf>,
@@ -91,12 +98,17 @@ impl Server {
 
     /// A server with an empty keyspace and a configuration file.
     pub fn with_file(config: Config, config_file: Option<PathBuf>) -> Arc<Server> {
-        let hasher = Hasher::new((rand::random(), rand::random()));
+        Server::in_world(config, config_file, World::default())
+    }
+
+    /// A server with an empty keyspace in a world that may be simulated.
+    pub fn in_world(config: Config, config_file: Option<PathBuf>, world: World) -> Arc<Server> {
+        let World { clock, entropy, network, background, directory } = world;
+        let hasher = Hasher::new((entropy.next(), entropy.next()));
         let databases = config.databases.min(u32::from(u16::MAX)) as u16;
-        let clock = Clock::default();
         let server = Arc::new(Server {
             keyspace: Keyspace::new(databases, hasher, Reaper::start()),
-            log: Log::new(config.repl_backlog_size),
+            log: Log::new(config.repl_backlog_size, ReplId::random(&entropy)),
             hub: Hub::default(),
             link: Link::default(),
             snapshots: Snapshots::default(),
@@ -107,17 +119,21 @@ impl Server {
             pubsub: PubSub::default(),
             stats: Stats::default(),
             orders: Orders::default(),
-            run_id: ReplId::random(),
+            run_id: ReplId::random(&entropy),
             started_ms: clock.now_ms(),
             active_expire: AtomicBool::new(true),
             config_changes: Mutex::new(()),
             io_threads: OnceLock::new(),
             trouble: AtomicU32::new(0),
-            seed: AtomicU64::new(rand::random()),
+            seed: AtomicU64::new(entropy.next()),
             hot: Hot::default(),
             config: ArcSwap::from_pointee(config),
             config_file,
             clock,
+            entropy,
+            network,
+            background,
+            directory,
         });
         server.config_changed();
         server.stats.startup_memory.store(crate::memory::used_bytes(), Relaxed);
@@ -215,7 +231,7 @@ impl Server {
         self.link.follow(None, self.clock.now_ms());
         let mut ring = self.log.lock();
         let ids = &mut ring.ids;
-        (ids.id2, ids.id) = (ids.id, ReplId::random());
+        (ids.id2, ids.id) = (ids.id, ReplId::random(&self.entropy));
         let (former, current) = (ids.id2, ids.id);
         let second_offset = ring.end() as i64 + 1;
         ring.ids.second_offset = second_offset;

@@ -9,6 +9,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::thread::ThreadId;
 use std::time::Duration;
 
 /// A counter with one writer.
@@ -76,7 +77,7 @@ impl ThreadStats {
 /// All counters.
 #[derive(Default, Debug)]
 pub struct Stats {
-    threads: Mutex<Vec<Arc<ThreadStats>>>,
+    threads: Mutex<Vec<(ThreadId, Arc<ThreadStats>)>>,
     /// What the threads had counted at CONFIG RESETSTAT, which is subtracted: a thread's counters have one writer, and it
     /// is not the one that resets.
     baseline: Mutex<Option<ThreadStats>>,
@@ -130,8 +131,7 @@ impl Stats {
         MINE.with_borrow_mut(|mine| match mine {
             Some((owner, stats)) if *owner == me => f(stats),
             _ => {
-                let stats = Arc::new(ThreadStats::new());
-                self.threads.lock().push(stats.clone());
+                let stats = self.of_this_thread();
                 let result = f(&stats);
                 *mine = Some((me, stats));
                 result
@@ -148,7 +148,7 @@ impl Stats {
     /// Begins to count from zero (CONFIG RESETSTAT). Averages, the memory's peak and the shards' counters stay.
     pub fn reset(&self) {
         let sums = ThreadStats::new();
-        for thread in self.threads.lock().iter() {
+        for (_, thread) in self.threads.lock().iter() {
             sums.counters().zip(thread.counters()).for_each(|(sum, counter)| sum.add(counter.get()));
         }
         *self.baseline.lock() = Some(sums);
@@ -164,9 +164,21 @@ impl Stats {
         self.peak_memory.fetch_max(used_bytes, Relaxed).max(used_bytes)
     }
 
+    /// A thread that works for several servers (a simulation) comes here each time that it turns to another.
+    fn of_this_thread(&self) -> Arc<ThreadStats> {
+        let me = std::thread::current().id();
+        let mut threads = self.threads.lock();
+        if let Some((_, stats)) = threads.iter().find(|(id, _)| *id == me) {
+            return stats.clone();
+        }
+        let stats = Arc::new(ThreadStats::new());
+        threads.push((me, stats.clone()));
+        stats
+    }
+
     /// A sum over all threads.
     fn sum(&self, of: impl Fn(&ThreadStats) -> u64) -> u64 {
-        self.threads.lock().iter().map(|stats| of(stats)).sum()
+        self.threads.lock().iter().map(|(_, stats)| of(stats)).sum()
     }
 
     /// A command has run.

@@ -1,7 +1,7 @@
 //! Bitmap commands: strings seen as bits, numbered from the first byte's highest.
 //!
 //! What works on whole strings (BITCOUNT, BITPOS, BITOP) goes by words, in `types::bits`; here are arguments, limits and
-//! replies. A change that would change nothing is none: it is neither logged nor does it fail a WATCH, as in Redis.
+//! replies. Arguments are looked at before the key (Redis since 7.2). A change that would change nothing is none: it is neither logged nor does it fail a WATCH, as in Redis.
 
 mod field;
 
@@ -10,7 +10,7 @@ use crate::client::Client;
 use crate::command::{Acl, Flags, Group, KeyFlags, KeySpec, Row};
 use crate::error::{self, Error};
 use crate::executor::{Args, Call};
-use crate::keyspace::{BLOB_MIN_BYTES, Blob, Edit, NewValue, Ttl, ValueRef};
+use crate::keyspace::{BLOB_MIN_BYTES, Blob, NewValue, Ttl, ValueRef};
 use crate::resp::parser::number;
 use crate::server::Server;
 use crate::types::bits::{self, Combine};
@@ -47,18 +47,18 @@ fn setbit(call: &mut Call<'_, '_>) -> Result<(), Error> {
         _ => return Err(error::BIT_VALUE),
     };
     let byte = (bit / 8) as usize;
-    let mut was = false;
-    let bytes = call.view.edit(call.args.at(1), |old| {
+    let (key, mut was, mut raw) = (call.args.at(1), false, true);
+    let bytes = call.view.edit(key, |old| {
+        raw = old.is_none_or(ValueRef::is_raw);
         let mut digits = itoa::Buffer::new();
         let text = old.map_or(&[][..], |old| old.text(&mut digits));
         was = bits::get(text, bit);
-        Ok::<_, Error>(match byte >= text.len() || was != on {
-            true => Edit::Change { len: text.len().max(byte + 1) },
-            false => Edit::Encoding,
-        })
+        Ok::<_, Error>((byte >= text.len() || was != on).then_some(text.len().max(byte + 1)))
     })?;
     if let Some(bytes) = bytes {
         bits::set(bytes, bit, on);
+    } else if !raw {
+        call.view.make_raw(key);
     }
     call.reply.int(i64::from(was));
     Ok(())
@@ -101,23 +101,17 @@ const BITCOUNT: Row = Row::new("bitcount", -2, Group::Bitmap, "2.6.0", bitcount)
 
 fn bitcount(call: &mut Call<'_, '_>) -> Result<(), Error> {
     let args = call.args;
-    let range = match args.len() {
-        2 => None,
-        4 | 5 => Some((args.int(2)?, args.int(3)?, counts_bits(args, 4)?)),
+    let (start, end, by_bit) = match args.len() {
+        2 => (0, -1, false),
+        4 | 5 => (args.int(2)?, args.int(3)?, counts_bits(args, 4)?),
         _ => return Err(error::SYNTAX),
     };
-    let Some(value) = call.view.read_string(args.at(1))? else {
-        call.reply.int(0);
-        return Ok(());
-    };
+    let value = call.view.read_string(args.at(1))?;
     let mut digits = itoa::Buffer::new();
-    let bytes = value.text(&mut digits);
-    let ones = match range {
-        None => bits::count(bytes),
-        Some((start, end, _)) if start < 0 && end < 0 && start > end => 0,
-        Some((start, end, by_bit)) => bit_range(start, end, bytes.len(), by_bit)
-            .map_or(0, |(first, last)| bits::count_range(bytes, first, last)),
-    };
+    let bytes = value.map_or(&[][..], |value| value.text(&mut digits));
+    let is_backwards = start < 0 && end < 0 && start > end;
+    let range = if is_backwards { None } else { bit_range(start, end, bytes.len(), by_bit) };
+    let ones = range.map_or(0, |(first, last)| bits::count_range(bytes, first, last));
     call.reply.int(ones as i64);
     Ok(())
 }
@@ -283,6 +277,7 @@ mod tests {
             ("bitcount f 5 30 BIT", ":17"),
             ("bitcount f 5 30 byte", ":4"),
             ("bitcount f -2 -1", ":7"),
+            ("bitcount f -1 -2", ":0"),
             ("bitcount f -1 -2 foo", SYNTAX),
             ("bitcount f 0 -5 bit", ":25"),
             ("bitcount f -100 -90", ":4"),
@@ -291,6 +286,7 @@ mod tests {
             ("bitcount f 0 -1 foo", SYNTAX),
             ("bitcount f 0 0 bit x", SYNTAX),
             ("bitcount f a 1", NOT_INTEGER),
+            ("bitcount none 0 -1", ":0"),
             ("bitcount none a b", NOT_INTEGER),
             ("set e \"\"", "+OK"),
             ("bitcount e 0 -1", ":0"),
@@ -314,6 +310,7 @@ mod tests {
             ("bitpos f 1 -1 -2 foo", SYNTAX),
             ("bitpos f 0 0 1 bit x", SYNTAX),
             ("bitpos none 0", ":0"),
+            ("bitpos none 1", ":-1"),
             ("bitpos none 1 a", NOT_INTEGER),
             ("set e \"\"", "+OK"),
             ("bitpos e 0", ":-1"),

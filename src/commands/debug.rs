@@ -103,7 +103,7 @@ fn help(call: &mut Call<'_, '_>) -> Result<(), Error> {
 
 fn change_repl_id(call: &mut Call<'_, '_>) -> Result<(), Error> {
     let mut ring = call.server.log.lock();
-    ring.ids.id = ReplId::random();
+    ring.ids.id = ReplId::random(&call.server.entropy);
     ring.ids.id2 = ReplId::NONE;
     ring.ids.second_offset = -1;
     drop(ring);

@@ -18,6 +18,12 @@ pub struct Bench {
 /// The frozen time, Unix milliseconds.
 pub const NOW_MS: i64 = 1_700_000_000_000;
 
+impl Default for Bench {
+    fn default() -> Bench {
+        Bench::new()
+    }
+}
+
 impl Bench {
     /// An empty server that keeps a log.
     pub fn new() -> Bench {

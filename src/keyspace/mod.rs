@@ -11,6 +11,8 @@ pub mod entry;
 pub mod expiry;
 pub mod reaper;
 pub mod shard;
+#[cfg(test)]
+mod shard_tests;
 pub mod table;
 pub mod view;
 pub mod watch;
@@ -22,7 +24,7 @@ pub use cursor::Cursor;
 pub use entry::{Entry, NewValue, ValueRef};
 pub use reaper::Reaper;
 pub use shard::{Captured, Shard, Ttl};
-pub use view::{Edit, Held, View};
+pub use view::{Held, View};
 
 use parking_lot::Mutex;
 use std::hash::Hasher as _;

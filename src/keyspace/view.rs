@@ -117,17 +117,6 @@ pub enum Viewer {
     MasterStream,
 }
 
-/// What [`View::edit`] is to do with a string.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Edit {
-    /// It changes, with this many bytes at least: zeros are added, the key is created if need be, the string becomes raw.
-    Change { len: usize },
-    /// It becomes raw if it is there, but keeps its bytes: no change that anybody is told of.
-    Encoding,
-    /// Everything stays as it is.
-    Nothing,
-}
-
 /// A key that a view found expired and deleted; its DEL belongs into the log.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ExpiredKey {
@@ -397,33 +386,37 @@ impl<'k> View<'k> {
         Ok(())
     }
 
-    /// A string's bytes for changing in place, after `plan` has seen the old value (if any) and said what is to be done
-    /// with it. One lookup.
+    /// A string's bytes for changing in place, after `plan` has seen the old value (if any) and said how many bytes there
+    /// must be at least: zeros are added, the key is created if need be, the string becomes raw. `None` from `plan`
+    /// leaves everything as it is. One lookup.
     ///
     /// # Errors
     /// What `plan` fails with; then nothing has changed.
     pub fn edit<E>(
         &mut self,
         key: &[u8],
-        plan: impl FnOnce(Option<ValueRef<'_>>) -> Result<Edit, E>,
+        plan: impl FnOnce(Option<ValueRef<'_>>) -> Result<Option<usize>, E>,
     ) -> Result<Option<&mut [u8]>, E> {
         let hash = self.hash(key);
         let (db, at) = (self.db, self.locate(hash, key, Purpose::Write));
         let fresh = self.moment.access.initial(self.moment.now_ms);
         let shard = self.held.shard(shard_of(hash));
-        let len = match plan(at.map(|at| shard.at(db, at).value()))? {
-            Edit::Change { len } => len,
-            Edit::Nothing => return Ok(None),
-            Edit::Encoding => {
-                at.inspect(|at| shard.make_raw(db, hash, *at, 0));
-                return Ok(None);
-            }
-        };
+        let Some(len) = plan(at.map(|at| shard.at(db, at).value()))? else { return Ok(None) };
         self.changes += 1;
         Ok(Some(match at {
             Some(at) => shard.bytes_mut(db, hash, at, key, len),
             None => shard.new_bytes(db, hash, key, len, fresh),
         }))
+    }
+
+    /// Makes a string raw and changes nothing: what Redis does to one that is looked up for writing a part of it, even if
+    /// nothing is written then. OBJECT ENCODING tells.
+    pub fn make_raw(&mut self, key: &[u8]) {
+        let hash = self.hash(key);
+        let db = self.db;
+        if let Some(at) = self.locate(hash, key, Purpose::Peek) {
+            self.shard(hash).make_raw(db, hash, at);
+        }
     }
 
     /// Removes a key. Returns whether it was there (an expired one was not).

@@ -7,6 +7,7 @@
 
 pub mod connection;
 pub mod listener;
+pub mod simulated;
 pub mod stream;
 pub mod threads;
 

@@ -1,5 +1,6 @@
-//! A socket of either kind.
+//! A socket of any kind.
 
+use super::simulated::Socket;
 use std::io::{self, IoSlice};
 use std::task::{Context, Poll};
 use tokio::net::{TcpStream, UnixStream};
@@ -9,7 +10,11 @@ use tokio::net::{TcpStream, UnixStream};
 pub enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
+    Simulated(Box<dyn Socket>),
 }
+
+/// What is read at once from a simulated socket into the caller's own buffer, bytes.
+const SIMULATED_READ_BYTES: usize = 16 * 1024;
 
 /// A connected socket on its way from the thread that accepted it to the thread that will own it.
 #[derive(Debug)]
@@ -40,6 +45,7 @@ impl Stream {
         match self {
             Stream::Tcp(stream) => stream.try_read(buf),
             Stream::Unix(stream) => stream.try_read(buf),
+            Stream::Simulated(socket) => socket.try_read(buf),
         }
     }
 
@@ -48,10 +54,17 @@ impl Stream {
     /// # Errors
     /// As [`Stream::try_read`].
     pub fn try_read_buf(&self, buf: &mut Vec<u8>, room: usize) -> io::Result<usize> {
-        let mut limited = bytes::BufMut::limit(buf, room);
+        let mut limited = bytes::BufMut::limit(&mut *buf, room);
         match self {
             Stream::Tcp(stream) => stream.try_read_buf(&mut limited),
             Stream::Unix(stream) => stream.try_read_buf(&mut limited),
+            Stream::Simulated(socket) => {
+                let before = buf.len();
+                buf.resize(before + room.min(SIMULATED_READ_BYTES), 0);
+                let result = socket.try_read(&mut buf[before..]);
+                buf.truncate(before + result.as_ref().copied().unwrap_or(0));
+                result
+            }
         }
     }
 
@@ -64,6 +77,7 @@ impl Stream {
             (Stream::Tcp(stream), [slice]) => stream.try_write(slice),
             (Stream::Tcp(stream), slices) => stream.try_write_vectored(slices),
             (Stream::Unix(stream), slices) => stream.try_write_vectored(slices),
+            (Stream::Simulated(socket), slices) => socket.try_write(slices),
         }
     }
 
@@ -72,6 +86,7 @@ impl Stream {
         match self {
             Stream::Tcp(stream) => stream.poll_read_ready(cx),
             Stream::Unix(stream) => stream.poll_read_ready(cx),
+            Stream::Simulated(socket) => socket.poll_read_ready(cx),
         }
     }
 
@@ -80,6 +95,7 @@ impl Stream {
         match self {
             Stream::Tcp(stream) => stream.poll_write_ready(cx),
             Stream::Unix(stream) => stream.poll_write_ready(cx),
+            Stream::Simulated(socket) => socket.poll_write_ready(cx),
         }
     }
 }

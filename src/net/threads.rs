@@ -21,6 +21,13 @@ struct Thread {
 /// A connection's place on a thread; given back when dropped.
 pub struct Place(Arc<AtomicUsize>);
 
+impl Place {
+    /// A place on no thread of ours.
+    pub fn elsewhere() -> Place {
+        Place(Arc::new(AtomicUsize::new(1)))
+    }
+}
+
 impl Drop for Place {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Relaxed);

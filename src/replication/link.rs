@@ -9,6 +9,7 @@ use super::apply::Applier;
 use super::handshake::{Event, Framing, Handshake, Introduction, MARK_BYTES};
 use super::log::ReplId;
 use crate::loader::{Expired, Loader};
+use crate::net::simulated::Network;
 use crate::net::stream::Stream;
 use crate::rdb::Decoder;
 use crate::resp::encode;
@@ -18,9 +19,10 @@ use std::future::poll_fn;
 use std::io::{self, ErrorKind, IoSlice};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::net::{TcpSocket, TcpStream, lookup_host};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 /// The link's read buffer, bytes.
 const READ_BYTES: usize = 256 * 1024;
@@ -158,6 +160,7 @@ pub async fn run(server: Arc<Server>) {
         let changed = match target {
             None => targets.changed().await,
             Some(target) => tokio::select! {
+                biased;
                 changed = targets.changed() => changed,
                 () = follow(&server, &target) => Ok(()),
             },
@@ -174,8 +177,9 @@ async fn follow(server: &Arc<Server>, target: &Target) {
         let mut session = Session { server, target };
         let cut = server.link.drop_now.notified();
         let end = tokio::select! {
-            end = session.run() => end,
+            biased;
             () = cut => End::Lost("Connection with master lost.".into()),
+            end = session.run() => end,
         };
         let was_up = server.link.is_up();
         server.link.down(server.clock.now_ms());
@@ -234,28 +238,34 @@ impl Session<'_> {
         self.stream(&mut wire, acknowledge).await
     }
 
-    async fn connect(&self) -> Result<TcpStream, End> {
+    async fn connect(&self) -> Result<Stream, End> {
         let (host, port) = (self.target.host.as_str(), self.target.port);
         let timeout = Duration::from_secs(self.server.config.load().repl_timeout.max(1) as u64);
         let connect = async {
-            let mut last = io::Error::from(ErrorKind::AddrNotAvailable);
-            for address in lookup_host((host, port)).await? {
-                match self.connect_to(address).await {
-                    Ok(stream) => return Ok(stream),
-                    Err(error) => last = error,
-                }
+            match &self.server.network {
+                Network::System => self.connect_by_name(host, port).await.map(Stream::Tcp),
+                Network::Simulated(network) => network.connect(host, port).await.map(Stream::Simulated),
             }
-            Err(last)
         };
-        let result = tokio::time::timeout(timeout, connect).await;
-        let stream = match result {
-            Ok(result) => result.map_err(|error| {
-                End::Lost(format!("Error condition on socket for SYNC: {}", short(&error)))
-            })?,
-            Err(_) => return Err(End::Lost("Timeout connecting to the MASTER...".into())),
-        };
-        stream.set_nodelay(true)?;
-        Ok(stream)
+        match tokio::time::timeout(timeout, connect).await {
+            Ok(result) => result
+                .map_err(|error| End::Lost(format!("Error condition on socket for SYNC: {}", short(&error)))),
+            Err(_) => Err(End::Lost("Timeout connecting to the MASTER...".into())),
+        }
+    }
+
+    async fn connect_by_name(&self, host: &str, port: u16) -> io::Result<TcpStream> {
+        let mut last = io::Error::from(ErrorKind::AddrNotAvailable);
+        for address in lookup_host((host, port)).await? {
+            match self.connect_to(address).await {
+                Ok(stream) => {
+                    stream.set_nodelay(true)?;
+                    return Ok(stream);
+                }
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
     }
 
     async fn connect_to(&self, address: std::net::SocketAddr) -> io::Result<TcpStream> {
@@ -495,10 +505,10 @@ struct Wire<'a> {
 }
 
 impl<'a> Wire<'a> {
-    fn new(stream: TcpStream, server: &'a Arc<Server>) -> Wire<'a> {
+    fn new(stream: Stream, server: &'a Arc<Server>) -> Wire<'a> {
         let now = Instant::now();
         let buf = Vec::with_capacity(READ_BYTES);
-        Wire { stream: Stream::Tcp(stream), server, buf, used: 0, heard_at: now, newline_at: now }
+        Wire { stream, server, buf, used: 0, heard_at: now, newline_at: now }
     }
 
     fn buffered(&self) -> &[u8] {

@@ -13,6 +13,7 @@
 
 use crate::executor::Effect;
 use crate::resp::encode;
+use crate::world::Entropy;
 use bytes::Bytes;
 use parking_lot::{Mutex, MutexGuard};
 use std::collections::{BTreeMap, VecDeque};
@@ -30,9 +31,13 @@ impl ReplId {
     pub const NONE: ReplId = ReplId([b'0'; 40]);
 
     /// A random id.
-    pub fn random() -> ReplId {
+    pub fn random(entropy: &Entropy) -> ReplId {
         let mut id = [0; 40];
-        id.iter_mut().for_each(|c| *c = b"0123456789abcdef"[rand::random_range(0..16)]);
+        for digits in id.chunks_mut(16) {
+            let random = entropy.next();
+            let digit = |at: usize| b"0123456789abcdef"[(random >> (4 * at)) as usize % 16];
+            digits.iter_mut().enumerate().for_each(|(at, c)| *c = digit(at));
+        }
         ReplId(id)
     }
 
@@ -103,9 +108,9 @@ pub struct Ring {
 pub struct NotKept;
 
 impl Log {
-    /// An empty log with a fresh id.
-    pub fn new(keep_bytes: u64) -> Log {
-        let ids = Ids { id: ReplId::random(), id2: ReplId::NONE, second_offset: -1 };
+    /// An empty log of a history of its own.
+    pub fn new(keep_bytes: u64, id: ReplId) -> Log {
+        let ids = Ids { id, id2: ReplId::NONE, second_offset: -1 };
         Log { wanted: AtomicBool::new(false), ring: Mutex::new(Ring::new(ids, keep_bytes)) }
     }
 
@@ -122,13 +127,13 @@ impl Log {
     }
 
     /// Stops keeping one; the offset stays, the id does not. The caller holds all shards.
-    pub fn unwant(&self) {
+    pub fn unwant(&self, id: ReplId) {
         self.wanted.store(false, Relaxed);
         let mut ring = self.lock();
         let end = ring.end();
         ring.restart(end);
         // What is not written down from now on makes another history.
-        ring.ids = Ids { id: ReplId::random(), id2: ReplId::NONE, second_offset: -1 };
+        ring.ids = Ids { id, id2: ReplId::NONE, second_offset: -1 };
     }
 
     /// Locks the contents. Shards first, if any.
@@ -347,7 +352,7 @@ mod tests {
     use super::*;
 
     fn ring(keep_bytes: u64) -> Ring {
-        Ring::new(Ids { id: ReplId::random(), id2: ReplId::NONE, second_offset: -1 }, keep_bytes)
+        Ring::new(Ids { id: ReplId([b'a'; 40]), id2: ReplId::NONE, second_offset: -1 }, keep_bytes)
     }
 
     /// The byte at a position of the test's stream.
@@ -399,7 +404,7 @@ mod tests {
 
     #[test]
     fn units_carry_select_and_multi() {
-        let log = Log::new(1 << 20);
+        let log = Log::new(1 << 20, ReplId([b'a'; 40]));
         let effect = |db: u16, word: &str| {
             let mut request = Vec::new();
             encode::request(&mut request, &[word]);

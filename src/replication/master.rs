@@ -21,6 +21,7 @@ use std::io::{self, ErrorKind, IoSlice};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering::Relaxed};
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// What one turn takes from the log or the spool at most, bytes.
 const SEND_BYTES: usize = 256 * 1024;
@@ -36,7 +37,14 @@ pub async fn serve(conn: &mut Connection, request: SyncRequest) -> io::Result<()
     conn.flush_all().await?;
     let replica = enter(conn);
     let _leaves = Leaves { server: &server, replica: &replica };
-    let mut link = Link { conn, server: &server, replica: &replica, queue: VecDeque::new(), pin: None };
+    let mut link = Link {
+        conn,
+        server: &server,
+        replica: &replica,
+        queue: VecDeque::new(),
+        pin: None,
+        sign_at: Instant::now(),
+    };
     let result = link.run(request).await;
     if let Some(pin) = link.pin {
         server.log.lock().unpin(pin);
@@ -83,6 +91,8 @@ struct Link<'a> {
     replica: &'a Arc<Replica>,
     queue: VecDeque<Bytes>,
     pin: Option<Pin>,
+    /// When the last newline was sent to a replica that waits.
+    sign_at: Instant,
 }
 
 impl Link<'_> {
@@ -176,7 +186,7 @@ impl Link<'_> {
         }
         let mark =
             (!bare && self.conn.client.replconf.capa_eof && self.server.config.load().repl_diskless_sync)
-                .then(super::log::ReplId::random);
+                .then(|| super::log::ReplId::random(&self.server.entropy));
         match mark {
             Some(mark) => self.queue.push_back(format!("$EOF:{mark}\r\n").into()),
             None => {
@@ -206,6 +216,7 @@ impl Link<'_> {
                 }
                 Ok(Joined::Busy) => {
                     tokio::select! {
+                        biased;
                         () = over => {}
                         result = self.turn() => result?,
                     }
@@ -230,9 +241,10 @@ impl Link<'_> {
         }
     }
 
-    /// A newline tells a waiting replica that we are there. Only before the snapshot's bytes.
+    /// A newline each second tells a waiting replica that we are there. Only before the snapshot's bytes.
     fn sign_of_life(&mut self) {
-        if self.queue.is_empty() {
+        if self.queue.is_empty() && self.sign_at.elapsed() >= TICK {
+            self.sign_at = Instant::now();
             self.queue.push_back(Bytes::from_static(b"\n"));
         }
     }

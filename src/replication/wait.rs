@@ -44,6 +44,7 @@ pub async fn wait(conn: &mut Connection, replicas: usize, timeout_ms: u64, offse
     };
     let limit = if timeout_ms == 0 { Duration::MAX } else { Duration::from_millis(timeout_ms) };
     tokio::select! {
+        biased;
         () = enough => {}
         () = sleep(limit) => {}
         result = gone => result?,

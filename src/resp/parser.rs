@@ -101,6 +101,12 @@ pub struct Parser {
 }
 
 impl Parser {
+    /// Is no request begun, so that the next may be read by [`plain`]?
+    #[inline]
+    pub fn is_idle(&self) -> bool {
+        self.done || (self.args_left.is_none() && self.large.is_none() && self.pos == 0)
+    }
+
     /// Is a large argument being received (all of it, perhaps, but not yet looked at)?
     pub fn is_gathering(&self) -> bool {
         self.large.is_some()
@@ -236,6 +242,7 @@ impl Parser {
     }
 
     fn parse_inline(&mut self, buf: &[u8]) -> Result<Progress, ProtocolError> {
+        // A longer line is refused even if its end has come with it: what is right must not depend on how bytes are cut.
         let Some(end) = line_end(b'\n', buf) else {
             return if buf.len() > INLINE_MAX_BYTES {
                 fail("too big inline request")
@@ -266,9 +273,53 @@ impl Parser {
     }
 }
 
-/// Where the line ends. A line with a NUL never does: Redis looks for the end with `strchr`.
+/// Where the line ends, if it is not too long. A line with a NUL never does: Redis looks for the end with `strchr`.
 fn line_end(end: u8, bytes: &[u8]) -> Option<usize> {
+    let bytes = &bytes[..bytes.len().min(INLINE_MAX_BYTES + 1)];
     memchr::memchr2(end, 0, bytes).filter(|at| bytes[*at] == end)
+}
+
+/// Appends the arguments of the request at the beginning of `buf` to `args`, if it is there as a whole and plain: an array of
+/// a few short bulk strings. Returns how many bytes it takes; `None` leaves it, and `args` as it was, to a [`Parser`].
+#[inline]
+pub fn plain<'b, A: smallvec::Array<Item = Arg<'b>>>(buf: &'b [u8], args: &mut SmallVec<A>) -> Option<usize> {
+    const ARGS_MAX: usize = 64;
+    let before = args.len();
+    let (count, mut at) = small_number(buf, 0, b'*')?;
+    if count == 0 || count > ARGS_MAX {
+        return None;
+    }
+    for _ in 0..count {
+        let (len, start) = small_number(buf, at, b'$').unwrap_or((BLOB_MIN_BYTES, 0));
+        if len >= BLOB_MIN_BYTES || buf.len() - start < len + 2 {
+            args.truncate(before);
+            return None;
+        }
+        args.push(Arg::Slice(&buf[start..start + len]));
+        at = start + len + 2;
+    }
+    Some(at)
+}
+
+/// A number of up to five digits behind `mark`, and where its line ends.
+#[inline]
+fn small_number(buf: &[u8], at: usize, mark: u8) -> Option<(usize, usize)> {
+    const DIGITS_MAX: usize = 5;
+    let rest = buf.get(at..)?;
+    if *rest.first()? != mark || (*rest.get(1)? == b'0' && *rest.get(2)? != b'\r') {
+        return None;
+    }
+    let mut n = 0;
+    for (position, byte) in rest.iter().enumerate().skip(1).take(DIGITS_MAX + 1) {
+        match byte {
+            b'0'..=b'9' => n = n * 10 + usize::from(byte - b'0'),
+            b'\r' if position > 1 && rest.get(position + 1) == Some(&b'\n') => {
+                return Some((n, at + position + 2));
+            }
+            _ => return None,
+        }
+    }
+    None
 }
 
 fn bulk_len(text: &[u8], limits: &Limits) -> Result<usize, ProtocolError> {
@@ -374,7 +425,40 @@ mod tests {
         check(b"*1\r\n$536870913\r\n", "invalid bulk length");
         check(b"\"abc\r\n", "unbalanced quotes in request");
         check(&[b'a'; INLINE_MAX_BYTES + 2], "too big inline request");
+        check(&[&[b'a'; INLINE_MAX_BYTES + 1][..], b"\n"].concat(), "too big inline request");
         check(&[&b"*"[..], &[b'1'; INLINE_MAX_BYTES + 2]].concat(), "too big mbulk count string");
+    }
+
+    #[test]
+    fn plain_requests_are_read_as_the_parser_reads_them() {
+        let check = |input: &[u8], taken: Option<usize>| {
+            let mut args = SmallVec::<[Arg<'_>; 8]>::new();
+            assert_eq!(plain(input, &mut args), taken, "{}", String::from_utf8_lossy(input));
+            if let Some(n) = taken {
+                let expected = requests(&input[..n], 1 << 20, &LIMITS).unwrap().remove(0);
+                assert_eq!(args.iter().map(|arg| arg.bytes().to_vec()).collect::<Vec<_>>(), expected);
+            } else {
+                assert!(args.is_empty());
+            }
+        };
+        check(b"*2\r\n$3\r\nGET\r\n$1\r\nk\r\n*1\r\n", Some(20));
+        check(b"*2\r\n$3\r\nGET\r\n$0\r\n\r\n", Some(19));
+        for cut in 0..20 {
+            check(&b"*2\r\n$3\r\nGET\r\n$1\r\nk\r\n"[..cut], None);
+        }
+        for other in [
+            "PING\r\n",
+            "*0\r\n",
+            "*-1\r\n",
+            "*1\r\n$-1\r\n",
+            "*01\r\n$1\r\na\r\n",
+            "*1\r\n$01\r\na\r\n",
+            "*65\r\n",
+            "*1\n$1\na\n",
+        ] {
+            check(other.as_bytes(), None);
+        }
+        check(&[&b"*1\r\n$16384\r\n"[..], &[b'x'; 16_386]].concat(), None);
     }
 
     #[test]

@@ -13,7 +13,8 @@ pub mod walk;
 pub use spool::{Spool, SpoolError};
 pub use walk::Slice;
 
-use crate::keyspace::Captured;
+use crate::keyspace::shard::WalkStep;
+use crate::keyspace::{Captured, SHARDS};
 use crate::rdb;
 use crate::replication::log::{Pin, ReplId};
 use crate::server::Server;
@@ -122,19 +123,24 @@ impl Snapshots {
         if self.current().is_some() {
             return Err(StartError::Running);
         }
-        let (snapshot, walk) = begin(server, order).map_err(StartError::Failed)?;
+        let (snapshot, mut walk) = begin(server, order).map_err(StartError::Failed)?;
         drop(starting);
         let (server, running) = (server.clone(), snapshot.clone());
-        let spawned = std::thread::Builder::new().name("snapshot".into()).spawn(move || {
-            walk.run();
-            then(&server, &running);
-            *server.snapshots.current.lock() = None;
-            running.release_log(&server);
-            server.snapshots.over.notify_waiters();
-        });
-        if let Err(error) = spawned {
-            panic!("a snapshot that has begun needs its thread: {error}");
-        }
+        let background = server.background.clone();
+        let mut then = Some(then);
+        background.start(
+            "snapshot",
+            Box::new(move || {
+                let more = walk.step();
+                if !more && let Some(then) = then.take() {
+                    then(&server, &running);
+                    *server.snapshots.current.lock() = None;
+                    running.release_log(&server);
+                    server.snapshots.over.notify_waiters();
+                }
+                more
+            }),
+        );
         Ok(snapshot)
     }
 
@@ -146,7 +152,7 @@ impl Snapshots {
         if let Some(running) = self.current() {
             return Ok(Snapshots::join_running(server, running));
         }
-        let directory = std::env::current_dir().unwrap_or_else(|_| std::env::temp_dir());
+        let directory = server.directory.clone();
         tracing::info!("Starting snapshot for SYNC with target: replicas sockets");
         match self.start(server, Order { file: None, directory, for_replicas: true }, |_, _| {}) {
             Ok(snapshot) => Ok(Snapshots::join_running(server, snapshot)),
@@ -167,7 +173,8 @@ impl Snapshots {
     }
 }
 
-/// Takes the moment: from here on, what changes is captured. The walk is to be run by [`Walk::run`], on a thread.
+/// Takes the moment: from here on, what changes is captured. The walk is to be taken step by step, in the
+/// background.
 ///
 /// # Errors
 /// The spool's file cannot be made.
@@ -203,38 +210,69 @@ pub fn begin(server: &Arc<Server>, order: Order) -> Result<(Arc<Snapshot>, Walk)
     drop(ring);
     *server.snapshots.current.lock() = Some(snapshot.clone());
     drop(held);
-    let walk = Walk { server: server.clone(), snapshot: snapshot.clone(), captured, stream_db };
-    Ok((snapshot, walk))
+    Ok((snapshot.clone(), Walk::new(server.clone(), snapshot, captured, stream_db)))
 }
 
-/// The work of a snapshot, for a thread of its own.
+/// The work of a snapshot, for the background.
 pub struct Walk {
     server: Arc<Server>,
     snapshot: Arc<Snapshot>,
     captured: Receiver<Captured>,
-    stream_db: i64,
+    output: Output,
+    /// The shard that is being walked.
+    shard: usize,
+    slice: Slice,
 }
 
 impl Walk {
-    /// Walks all shards and writes the RDB to the spool. Returns when the spool is finished or has failed.
-    pub fn run(self) {
-        let mut writer = Output::new(&self);
-        writer.header(&self);
-        for shard in 0..crate::keyspace::SHARDS {
-            walk::walk_shard(&self.server, shard, |slice| {
-                writer.slice(slice);
-                while let Ok(captured) = self.captured.try_recv() {
-                    writer.captured(&captured);
-                }
-                writer.flush(&self, PIECE_BYTES);
-            });
+    fn new(
+        server: Arc<Server>,
+        snapshot: Arc<Snapshot>,
+        captured: Receiver<Captured>,
+        stream_db: i64,
+    ) -> Walk {
+        let mut output = Output::new(&server);
+        output.header(&server, &snapshot, stream_db);
+        Walk { server, snapshot, captured, output, shard: 0, slice: Slice::default() }
+    }
+
+    /// Walks one slice on, and writes it to the spool. False: all is done, the spool is finished or has failed.
+    pub fn step(&mut self) -> bool {
+        if walk::walk_slice(&self.server, self.shard, &mut self.slice) == WalkStep::Done {
+            self.shard += 1;
         }
-        // All shards have dropped their senders: this ends when the last captured entry is written.
-        for captured in &self.captured {
-            writer.captured(&captured);
-            writer.flush(&self, PIECE_BYTES);
+        self.output.slice(&self.slice);
+        // Behind the last shard, all senders are gone: what is there is all that there will be.
+        while let Ok(captured) = self.captured.try_recv() {
+            self.output.captured(&captured);
+            self.flush(PIECE_BYTES);
         }
-        writer.finish(&self);
+        self.flush(PIECE_BYTES);
+        if self.shard < SHARDS {
+            return true;
+        }
+        self.finish();
+        false
+    }
+
+    fn flush(&mut self, at_least: usize) {
+        if self.output.writer.buf().len() < at_least {
+            return;
+        }
+        self.snapshot.keys_done.store(self.output.keys, Relaxed);
+        let piece = self.output.writer.take();
+        if !self.is_abandoned() {
+            self.snapshot.spool.push(piece);
+            self.server.wake_replicas();
+        }
+    }
+
+    fn finish(&mut self) {
+        self.output.writer.eof();
+        self.flush(0);
+        let error = self.is_abandoned().then(|| SpoolError("abandoned".into()));
+        self.snapshot.spool.finish(error);
+        self.server.wake_replicas();
     }
 
     fn is_abandoned(&self) -> bool {
@@ -253,8 +291,8 @@ struct Output {
 }
 
 impl Output {
-    fn new(walk: &Walk) -> Output {
-        let config = walk.server.config.load();
+    fn new(server: &Server) -> Output {
+        let config = server.config.load();
         let options = rdb::Options {
             compress: config.rdbcompression,
             checksum: config.rdbchecksum,
@@ -264,18 +302,18 @@ impl Output {
         Output {
             writer: rdb::Writer::new(options),
             db: None,
-            policy: walk.server.access_policy(),
+            policy: server.access_policy(),
             eviction: config.maxmemory_policy.evicts(),
-            now_ms: walk.server.clock.now_ms(),
+            now_ms: server.clock.now_ms(),
             keys: 0,
         }
     }
 
-    fn header(&mut self, walk: &Walk) {
-        let replication = walk.server.log.is_wanted().then(|| rdb::ReplicationAux {
-            stream_db: walk.stream_db,
-            id: walk.snapshot.id.as_str(),
-            offset: walk.snapshot.offset as i64,
+    fn header(&mut self, server: &Server, snapshot: &Snapshot, stream_db: i64) {
+        let replication = server.log.is_wanted().then(|| rdb::ReplicationAux {
+            stream_db,
+            id: snapshot.id.as_str(),
+            offset: snapshot.offset as i64,
         });
         self.writer.header();
         self.writer.standard_aux(&rdb::Aux {
@@ -326,25 +364,5 @@ impl Output {
         };
         self.keys += 1;
         self.writer.record(&rdb::RecordRef { expire_ms: expiry_ms, eviction, key, value });
-    }
-
-    fn flush(&mut self, walk: &Walk, at_least: usize) {
-        if self.writer.buf().len() < at_least {
-            return;
-        }
-        walk.snapshot.keys_done.store(self.keys, Relaxed);
-        let piece = self.writer.take();
-        if !walk.is_abandoned() {
-            walk.snapshot.spool.push(piece);
-            walk.server.wake_replicas();
-        }
-    }
-
-    fn finish(mut self, walk: &Walk) {
-        self.writer.eof();
-        self.flush(walk, 0);
-        let error = walk.is_abandoned().then(|| SpoolError("abandoned".into()));
-        walk.snapshot.spool.finish(error);
-        walk.server.wake_replicas();
     }
 }

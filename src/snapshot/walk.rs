@@ -84,19 +84,13 @@ impl Slice {
     }
 }
 
-/// Walks one shard to its end; `out` gets every slice, without the lock.
-pub fn walk_shard(server: &Server, shard: usize, mut out: impl FnMut(&Slice)) {
-    let mut slice = Slice::default();
-    loop {
-        slice.clear();
-        let mut locked = server.keyspace.slot(shard).lock();
-        let since = server.clock.instant();
-        let step = locked.walk(SLICE_ENTRIES, |db, entry| slice.push(db, entry));
-        drop(locked);
-        server.stats.record_lock(since.elapsed());
-        out(&slice);
-        if step == WalkStep::Done {
-            return;
-        }
-    }
+/// Walks one slice of a shard on: its entries are in `slice` then.
+pub fn walk_slice(server: &Server, shard: usize, slice: &mut Slice) -> WalkStep {
+    slice.clear();
+    let mut locked = server.keyspace.slot(shard).lock();
+    let since = server.clock.instant();
+    let step = locked.walk(SLICE_ENTRIES, |db, entry| slice.push(db, entry));
+    drop(locked);
+    server.stats.record_lock(since.elapsed());
+    step
 }

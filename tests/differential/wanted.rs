@@ -194,6 +194,14 @@ pub fn without_identity(bytes: &[u8]) -> Vec<u8> {
     [before, "(id)", after].concat().into_bytes()
 }
 
+/// A line (a header, or an inline request) of more than 64 KiB is refused as too long. Whether the oracle does that depends
+/// on how the bytes happen to arrive.
+pub fn refuses_a_long_line(bytes: &[u8], tested: &[u8]) -> bool {
+    const LONG_BYTES: usize = 64 * 1024;
+    let text = b"-ERR Protocol error: too big ";
+    bytes.len() > LONG_BYTES && tested.starts_with(text)
+}
+
 /// After broken protocol behind CLIENT REPLY OFF the oracle sends nothing and, because it sends nothing, never
 /// closes the connection either, which stays deaf until the client goes. Redpoll closes it.
 pub fn closes_a_deaf_connection(bytes: &[u8], oracle_closed: bool, tested_closed: bool) -> bool {

@@ -4,7 +4,6 @@ use crate::client::{Client, Kind};
 use crate::command::{Acl, Flags, Group, KeyFlags, KeySpec, Row};
 use crate::error::{self, Error};
 use crate::executor::Call;
-use crate::keyspace::Edit;
 use crate::keyspace::{Ttl, ValueRef};
 use crate::server::Server;
 
@@ -31,13 +30,13 @@ fn append(call: &mut Call<'_, '_>) -> Result<(), Error> {
     let (key, tail) = (call.args.at(1), call.args.at(2));
     let mut old_len = 0;
     let bytes = call.view.edit(key, |old| {
-        let Some(old) = old else { return Ok(Edit::Nothing) };
+        let Some(old) = old else { return Ok(None) };
         old_len = old.text_len();
         let len = old_len + tail.len();
         if !may_be_as_long(call.client, call.server, len as u64) {
             return Err(error::STRING_TOO_LONG);
         }
-        Ok(Edit::Change { len })
+        Ok(Some(len))
     })?;
     match bytes {
         Some(bytes) => {
@@ -75,13 +74,13 @@ fn setrange(call: &mut Call<'_, '_>) -> Result<(), Error> {
     let bytes = call.view.edit(key, |old| {
         old_len = old.map_or(0, ValueRef::text_len);
         if part.is_empty() {
-            return Ok(Edit::Nothing);
+            return Ok(None);
         }
         let end = offset + part.len() as u64;
         if !may_be_as_long(call.client, call.server, end) {
             return Err(error::STRING_TOO_LONG);
         }
-        Ok(Edit::Change { len: old_len.max(end as usize) })
+        Ok(Some(old_len.max(end as usize)))
     })?;
     match bytes {
         Some(bytes) => {

@@ -1,0 +1,93 @@
+//! What clients write: strings of all sizes, with and without time to live, in several databases.
+
+use super::rng::Rng;
+
+/// How a seed's clients behave.
+#[derive(Clone, Debug)]
+pub struct Habits {
+    pub keys: u64,
+    /// Of a hundred writes, how many carry a time to live; it is shorter than the simulation.
+    pub expiring: u64,
+    /// Of a hundred values, how many are large.
+    pub large: u64,
+}
+
+/// Databases of a simulated server.
+pub const DATABASES: u32 = 4;
+
+type Request = Vec<Vec<u8>>;
+
+/// A few requests that belong together: one write, or a transaction with its MULTI and EXEC.
+pub fn writes(rng: &mut Rng, habits: &Habits) -> Vec<Request> {
+    let mut requests = Vec::new();
+    if rng.percent(25) {
+        requests.push(words(&["SELECT", &rng.of(0..u64::from(DATABASES)).to_string()]));
+    }
+    if rng.percent(15) {
+        requests.push(words(&["MULTI"]));
+        for _ in 0..rng.of(1..6) {
+            if rng.percent(10) {
+                requests.push(words(&["SELECT", &rng.of(0..u64::from(DATABASES)).to_string()]));
+            }
+            requests.push(write(rng, habits));
+        }
+        requests.push(words(&["EXEC"]));
+    } else {
+        requests.push(write(rng, habits));
+    }
+    requests
+}
+
+fn write(rng: &mut Rng, habits: &Habits) -> Request {
+    let (key, other) = (key(rng, habits), key(rng, habits));
+    let (key, other) = (key.as_str(), other.as_str());
+    if rng.percent(habits.expiring) {
+        return expiring(rng, habits, key);
+    }
+    let n = rng.of(0..1000).to_string();
+    match rng.of(0..100) {
+        0..30 => vec![b"SET".to_vec(), key.into(), value(rng, habits)],
+        30..40 => words(&["INCRBY", &format!("n{key}"), &n]),
+        40..50 => words(&["APPEND", key, &n]),
+        50..56 => words(&["SETRANGE", key, &rng.of(0..60).to_string(), &n]),
+        56..66 => words(&["DEL", key, other]),
+        66..72 => words(&["RENAME", key, other]),
+        72..75 => words(&["COPY", key, other, "REPLACE"]),
+        75..78 => words(&["MOVE", key, &rng.of(0..u64::from(DATABASES)).to_string()]),
+        78..83 => words(&["SETBIT", key, &rng.of(0..400).to_string(), "1"]),
+        83..88 => words(&["GETDEL", key]),
+        88..92 => words(&["INCRBYFLOAT", &format!("f{key}"), "0.1"]),
+        92..95 => vec![b"MSET".to_vec(), key.into(), value(rng, habits), other.into(), value(rng, habits)],
+        95..97 => words(&["GET", key]),
+        97 => words(&["SWAPDB", "0", &rng.of(0..u64::from(DATABASES)).to_string()]),
+        98 => words(&["FLUSHDB"]),
+        _ if rng.percent(30) => words(&["FLUSHALL"]),
+        _ => words(&["PERSIST", key]),
+    }
+}
+
+fn expiring(rng: &mut Rng, habits: &Habits, key: &str) -> Request {
+    let ms = rng.pick(&[1, 20, 300, 2000, 20_000]) + rng.of(0..50);
+    let ms = ms.to_string();
+    match rng.of(0..5) {
+        0 => words(&["PEXPIRE", key, &ms]),
+        1 => words(&["GETEX", key, "PX", &ms]),
+        2 => words(&["EXPIRE", key, &rng.of(0..4).to_string()]),
+        _ => vec![b"SET".to_vec(), key.into(), value(rng, habits), b"PX".to_vec(), ms.into_bytes()],
+    }
+}
+
+fn key(rng: &mut Rng, habits: &Habits) -> String {
+    format!("k{}", rng.of(0..habits.keys))
+}
+
+fn value(rng: &mut Rng, habits: &Habits) -> Vec<u8> {
+    let len = if rng.percent(habits.large) { rng.pick(&[3_000, 20_000, 40_000]) } else { rng.of(0..60) };
+    let seed = rng.next();
+    // Half of them compress, half do not.
+    (0..len).map(|at| if seed % 2 == 0 { b'a' } else { (seed.rotate_left(at as u32) ^ at) as u8 }).collect()
+}
+
+fn words(words: &[&str]) -> Request {
+    words.iter().map(|word| word.as_bytes().to_vec()).collect()
+}
