@@ -36,7 +36,15 @@ const WANTED: &[Wanted] = &[
     Wanted {
         reason: "RESET turns off NO-EVICT since 7.2 (that NO-EVICT shows at all is asked in newer.txt)",
         holds: |args, oracle, tested| {
-            let evictable = |text: &[u8]| String::from_utf8_lossy(text).replace(" flags=e ", " flags=N ");
+            let evictable = |text: &[u8]| {
+                let text = String::from_utf8_lossy(text)
+                    .replace(" flags=e ", " flags=N ")
+                    .replace("e db=", " db=")
+                    .replace("  db=", " db=");
+                let mut lines: Vec<String> = text.lines().map(String::from).collect();
+                lines.sort();
+                lines
+            };
             name(args) == "CLIENT"
                 && ["INFO", "LIST"].contains(&word(args, 1).as_str())
                 && oracle.bytes().map(evictable)
