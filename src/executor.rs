@@ -338,6 +338,12 @@ fn execute_answering(
     Ok(())
 }
 
+/// Does a browser speak, made to send our commands in an HTTP request's body?
+fn is_http(args: &[Arg<'_>]) -> bool {
+    let name = args[0].bytes();
+    name.eq_ignore_ascii_case(b"host:") || name.eq_ignore_ascii_case(b"post")
+}
+
 /// Requests that are prepared for together: their keys' memory is asked for before the first of them needs it.
 pub const PREPARED: usize = 16;
 
@@ -365,12 +371,6 @@ pub fn prepare<'r>(client: &Client, server: &Server, requests: impl Iterator<Ite
             shard.db(client.db).table().prefetch_entry(hash);
         }
     }
-}
-
-/// Does a browser speak, made to send our commands in an HTTP request's body?
-fn is_http(args: &[Arg<'_>]) -> bool {
-    let name = args[0].bytes();
-    name.eq_ignore_ascii_case(b"host:") || name.eq_ignore_ascii_case(b"post")
 }
 
 /// The circumstances of a unit that begins now.
@@ -409,6 +409,10 @@ fn reject(client: &mut Client, server: &Server, command: Option<&Command>, error
 
 fn queue(client: &mut Client, command: &'static Command, args: &[Arg<'_>]) {
     let transaction = client.transaction.as_mut().expect("asked by the caller");
+    if transaction.aborted || client.watch_flag.load(Relaxed) {
+        // EXEC will run nothing: nothing is kept for it.
+        return;
+    }
     transaction.queued.push(Queued { command, args: args.iter().map(OwnedArg::from).collect() });
     client.shared.queued.store(transaction.queued.len() as i64, Relaxed);
     let bytes = args.iter().map(|arg| arg.bytes().len()).sum();

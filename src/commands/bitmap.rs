@@ -5,7 +5,7 @@
 
 mod field;
 
-use super::string::{RO_ACCESS, RW_ACCESS_UPDATE, may_be_as_long, resolve};
+use super::string::{RO_ACCESS, RW_ACCESS_UPDATE, clamp, may_be_as_long};
 use crate::client::Client;
 use crate::command::{Acl, Flags, Group, KeyFlags, KeySpec, Row};
 use crate::error::{self, Error};
@@ -89,7 +89,7 @@ fn counts_bits(args: Args<'_>, at: usize) -> Result<bool, Error> {
 
 /// The first and the last bit of a range; `None` when it is empty.
 fn bit_range(start: i64, end: i64, len: usize, by_bit: bool) -> Option<(u64, u64)> {
-    let range = resolve(start, end, if by_bit { len * 8 } else { len })?;
+    let range = clamp(start, end, if by_bit { len * 8 } else { len })?;
     let unit = if by_bit { 1 } else { 8 };
     Some((range.start as u64 * unit, range.end as u64 * unit - 1))
 }
@@ -109,8 +109,9 @@ fn bitcount(call: &mut Call<'_, '_>) -> Result<(), Error> {
     let value = call.view.read_string(args.at(1))?;
     let mut digits = itoa::Buffer::new();
     let bytes = value.map_or(&[][..], |value| value.text(&mut digits));
-    let ones = bit_range(start, end, bytes.len(), by_bit)
-        .map_or(0, |(first, last)| bits::count_range(bytes, first, last));
+    let is_backwards = start < 0 && end < 0 && start > end;
+    let range = if is_backwards { None } else { bit_range(start, end, bytes.len(), by_bit) };
+    let ones = range.map_or(0, |(first, last)| bits::count_range(bytes, first, last));
     call.reply.int(ones as i64);
     Ok(())
 }

@@ -8,7 +8,7 @@ mod expiring;
 mod lcs;
 mod range;
 
-pub(super) use range::{RO_ACCESS, RW_ACCESS_UPDATE, may_be_as_long, resolve};
+pub(super) use range::{RO_ACCESS, RW_ACCESS_UPDATE, clamp, may_be_as_long};
 
 use crate::command::{Acl, Flags, Group, KeyFlags, KeySpec, Row};
 use crate::error::Error;

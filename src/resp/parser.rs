@@ -243,7 +243,7 @@ impl Parser {
 
     fn parse_inline(&mut self, buf: &[u8]) -> Result<Progress, ProtocolError> {
         // A longer line is refused even if its end has come with it: what is right must not depend on how bytes are cut.
-        let Some(end) = line_end(b'\n', &buf[..buf.len().min(INLINE_MAX_BYTES + 1)]) else {
+        let Some(end) = line_end(b'\n', buf) else {
             return if buf.len() > INLINE_MAX_BYTES {
                 fail("too big inline request")
             } else {
@@ -271,6 +271,12 @@ impl Parser {
             })
             .collect()
     }
+}
+
+/// Where the line ends, if it is not too long. A line with a NUL never does: Redis looks for the end with `strchr`.
+fn line_end(end: u8, bytes: &[u8]) -> Option<usize> {
+    let bytes = &bytes[..bytes.len().min(INLINE_MAX_BYTES + 1)];
+    memchr::memchr2(end, 0, bytes).filter(|at| bytes[*at] == end)
 }
 
 /// Appends the arguments of the request at the beginning of `buf` to `args`, if it is there as a whole and plain: an array of
@@ -314,11 +320,6 @@ fn small_number(buf: &[u8], at: usize, mark: u8) -> Option<(usize, usize)> {
         }
     }
     None
-}
-
-/// Where the line ends. A line with a NUL never does: Redis looks for the end with `strchr`.
-fn line_end(end: u8, bytes: &[u8]) -> Option<usize> {
-    memchr::memchr2(end, 0, bytes).filter(|at| bytes[*at] == end)
 }
 
 fn bulk_len(text: &[u8], limits: &Limits) -> Result<usize, ProtocolError> {

@@ -118,10 +118,12 @@ fn getrange(call: &mut Call<'_, '_>) -> Result<(), Error> {
 }
 
 /// The positions from `start` to `end` (inclusive, negative ones from the end) among `len`; `None` when there are none.
-pub(in crate::commands) fn resolve(start: i64, end: i64, len: usize) -> Option<std::ops::Range<usize>> {
-    if start < 0 && end < 0 && start > end {
-        return None;
-    }
+fn resolve(start: i64, end: i64, len: usize) -> Option<std::ops::Range<usize>> {
+    if start < 0 && end < 0 && start > end { None } else { clamp(start, end, len) }
+}
+
+/// The same where both ends may be before the first position, in any order, and then mean the first (BITPOS).
+pub(in crate::commands) fn clamp(start: i64, end: i64, len: usize) -> Option<std::ops::Range<usize>> {
     let len = len as i64;
     let from_start = |at: i64| if at < 0 { (at + len).max(0) } else { at };
     let (start, end) = (from_start(start), from_start(end).min(len - 1));
