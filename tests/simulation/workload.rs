@@ -38,6 +38,17 @@ pub fn writes(rng: &mut Rng, habits: &Habits) -> Vec<Request> {
     requests
 }
 
+/// What a reader asks any node for; keys that have expired are among it.
+pub fn read(rng: &mut Rng, habits: &Habits) -> Request {
+    let key = key(rng, habits);
+    match rng.of(0..4) {
+        0 => words(&["EXISTS", &key]),
+        1 => words(&["SCAN", "0", "COUNT", "1000"]),
+        2 => words(&["RANDOMKEY"]),
+        _ => words(&["GET", &key]),
+    }
+}
+
 fn write(rng: &mut Rng, habits: &Habits) -> Request {
     let (key, other) = (key(rng, habits), key(rng, habits));
     let (key, other) = (key.as_str(), other.as_str());
@@ -85,7 +96,9 @@ fn value(rng: &mut Rng, habits: &Habits) -> Vec<u8> {
     let len = if rng.percent(habits.large) { rng.pick(&[3_000, 20_000, 40_000]) } else { rng.of(0..60) };
     let seed = rng.next();
     // Half of them compress, half do not.
-    (0..len).map(|at| if seed % 2 == 0 { b'a' } else { (seed.rotate_left(at as u32) ^ at) as u8 }).collect()
+    (0..len)
+        .map(|at| if seed.is_multiple_of(2) { b'a' } else { (seed.rotate_left(at as u32) ^ at) as u8 })
+        .collect()
 }
 
 fn words(words: &[&str]) -> Request {
