@@ -4,6 +4,7 @@
 //! is bounded by `client-output-buffer-limit`, and its connection is woken; what others want to know of it (CLIENT LIST)
 //! is a handful of atomics that only its own connection writes.
 
+use crate::clock::BatchTime;
 use crate::command::Command;
 use crate::config::{ClientClass, Limit};
 use crate::keyspace::Blob;
@@ -134,8 +135,12 @@ pub struct Client {
     pub replconf: Replconf,
     /// Whom the running command has written to: they are called once the locks are released.
     pub called: Vec<Listeners>,
+    /// The running command has published to the client itself: the message follows the reply.
+    pub has_own_mail: bool,
     /// Positions of the running command's arguments that MONITOR must not show (passwords).
     pub redacted: Vec<usize>,
+    /// The time of the running batch of requests; without one every command asks the clock.
+    pub batch: Option<BatchTime>,
     /// The stream's own bytes of the current unit, for a [`Kind::Master`] client.
     pub verbatim: Vec<u8>,
 }
@@ -160,8 +165,14 @@ pub enum Takeover {
     Wait { replicas: usize, timeout_ms: u64, offset: u64 },
     /// SAVE, or DEBUG RELOAD: no further request is read until it is done.
     Save { reload: bool },
+    /// BGSAVE: no further request is read until it has begun. `answered`: its reply is EXEC's already.
+    BackgroundSave { answered: bool },
     /// SHUTDOWN: no further request is read unless it is refused.
     Shutdown { save: Option<bool>, force: bool },
+    /// CONFIG SET of where the server listens: no further request is read until it is done.
+    Configure { pairs: crate::config_apply::Pairs, local: bool },
+    /// CONFIG REWRITE: no further request is read until the file is on disk.
+    RewriteConfig,
     /// Nothing is read for so long (DEBUG SLEEP, without blocking the thread).
     Sleep { ms: u64 },
 }
@@ -187,7 +198,9 @@ impl Client {
             log_grew: false,
             replconf: Replconf::default(),
             called: Vec::new(),
+            has_own_mail: false,
             redacted: Vec::new(),
+            batch: None,
             verbatim: Vec::new(),
         }
     }
@@ -372,6 +385,12 @@ impl Shared {
         } else {
             self.flags.fetch_and(!flag.bits(), Relaxed);
         }
+    }
+
+    /// Does it come from this machine: loopback, or a unix socket?
+    pub fn is_local(&self) -> bool {
+        let ip = || self.addr.rsplit_once(':')?.0.trim_matches(['[', ']']).parse::<std::net::IpAddr>().ok();
+        self.has(ClientFlags::UNIX_SOCKET) || ip().is_some_and(|ip| ip.is_loopback())
     }
 
     /// Ends the connection soon, from any thread.

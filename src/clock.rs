@@ -19,6 +19,42 @@ struct Origin {
     unix: Duration,
 }
 
+/// The time as a batch of commands sees it: one reading of the clock ends a command and begins the next.
+#[derive(Clone, Copy, Debug)]
+pub struct BatchTime {
+    now_ms: i64,
+    now_read_at: Instant,
+    /// When the current command began.
+    pub at: Instant,
+}
+
+/// How old the Unix time of a batch may be.
+const NOW_MAX_AGE: Duration = Duration::from_millis(1);
+
+impl BatchTime {
+    /// A batch begins.
+    pub fn begin(clock: &Clock) -> BatchTime {
+        let at = clock.instant();
+        BatchTime { now_ms: clock.now_ms(), now_read_at: at, at }
+    }
+
+    /// Unix time in milliseconds at the current command's beginning.
+    #[inline]
+    pub fn now_ms(&mut self, clock: &Clock) -> i64 {
+        if self.at.duration_since(self.now_read_at) > NOW_MAX_AGE {
+            (self.now_ms, self.now_read_at) = (clock.now_ms(), self.at);
+        }
+        self.now_ms
+    }
+
+    /// A command has ended and the next begins. Returns how long it took.
+    #[inline]
+    pub fn next(&mut self, clock: &Clock) -> Duration {
+        let ended = clock.instant();
+        ended.duration_since(std::mem::replace(&mut self.at, ended))
+    }
+}
+
 impl Clock {
     /// A clock that shows `unix_ms` now and goes on with the runtime's time from here on.
     pub fn of_runtime(unix_ms: u64) -> Clock {

@@ -5,6 +5,8 @@
 
 use crate::config::Config;
 use crate::config::Loaded;
+use crate::config_apply::{self, Pairs};
+use crate::error::Error;
 use crate::logging::{self, Role};
 use crate::net::IoThreads;
 use crate::net::listener::{self, Listeners};
@@ -26,12 +28,10 @@ const TICK: Duration = Duration::from_millis(100);
 /// Something for the control thread to do.
 #[derive(Debug)]
 pub enum Order {
-    /// BGSAVE (or a save point).
-    BackgroundSave,
     /// SHUTDOWN: save or not (`None`: as the save points say), although saving fails; the answer comes only if it is refused.
     Shutdown { save: Option<bool>, force: bool, refused: oneshot::Sender<String> },
-    /// The addresses or the port have changed. The answer says whether they could be bound.
-    Listen { config: Box<Config>, done: std::sync::mpsc::Sender<Result<(), String>> },
+    /// CONFIG SET of the addresses or the port. The answer is the command's.
+    Configure { pairs: Pairs, local: bool, done: oneshot::Sender<Result<(), Error>> },
 }
 
 /// Where orders are put.
@@ -209,10 +209,6 @@ async fn work(server: &Arc<Server>, listeners: &mut Listeners) -> i32 {
 
 async fn carry_out(server: &Arc<Server>, listeners: &mut Listeners, order: Order) -> bool {
     match order {
-        Order::BackgroundSave => {
-            background_save(server);
-            false
-        }
         Order::Shutdown { save, force, refused } => match shut_down(server, save, force).await {
             Ok(()) => true,
             Err(text) => {
@@ -221,9 +217,8 @@ async fn carry_out(server: &Arc<Server>, listeners: &mut Listeners, order: Order
                 false
             }
         },
-        Order::Listen { config, done } => {
-            let result = listener::bind(&config.bind, config.port, config.tcp_backlog)
-                .and_then(|tcp| listeners.replace_tcp(server, tcp).map_err(|error| error.to_string()));
+        Order::Configure { pairs, local, done } => {
+            let result = config_apply::set_listening(server, listeners, &pairs, local).await;
             // Whoever asked may have gone.
             let _ = done.send(result);
             false
@@ -231,8 +226,11 @@ async fn carry_out(server: &Arc<Server>, listeners: &mut Listeners, order: Order
     }
 }
 
-/// Begins a background save, with the lines that Redis writes.
-pub fn background_save(server: &Arc<Server>) {
+/// Begins a background save (BGSAVE, or a save point), with the lines that Redis writes.
+///
+/// # Errors
+/// Another snapshot runs, or the temporary file cannot be made.
+pub fn background_save(server: &Arc<Server>) -> Result<(), StartError> {
     let save = persistence::save(server, |result| {
         if result.is_ok() {
             tracing::info!("Background saving terminated with success");
@@ -240,11 +238,12 @@ pub fn background_save(server: &Arc<Server>) {
             tracing::warn!("Background saving error");
         }
     });
-    match save {
+    match &save {
         Ok(()) => tracing::info!("Background saving started by pid {}", std::process::id()),
         Err(StartError::Running) => {}
         Err(StartError::Failed(error)) => tracing::warn!("Can't save in background: {}", error.0),
     }
+    save
 }
 
 async fn by_signal(server: &Arc<Server>, name: &str) -> bool {
@@ -302,13 +301,14 @@ pub async fn shut_down(server: &Arc<Server>, save: Option<bool>, force: bool) ->
     Ok(())
 }
 
+/// Waits until all replicas that are online have everything: who has it resumes partially after our restart.
 async fn wait_for_replicas(server: &Arc<Server>, limit: Duration) {
-    let end = server.log.lock().end();
     let online = server.hub.all().iter().filter(|replica| replica.acked().is_some()).count();
-    if online == 0 || server.is_replica() || server.hub.acked_by(end) == online {
+    if online == 0 || server.is_replica() {
         return;
     }
     crate::replication::wait::ask_for_acks(server);
+    let end = server.log.lock().end();
     let all = async {
         loop {
             let acknowledged = server.hub.acknowledged.notified();

@@ -17,12 +17,18 @@ impl Error {
         Error(Cow::Borrowed(text.as_bytes()))
     }
 
-    /// An error with a text made at run time, code included. Line ends become spaces, as in Redis.
+    /// An error with a text made at run time, code included. Line ends become spaces, at the end nothing, as in Redis.
     pub fn made(text: impl AsRef<[u8]>) -> Error {
         let line_end = |byte: &u8| matches!(byte, b'\r' | b'\n');
-        Error(Cow::Owned(
-            text.as_ref().iter().map(|byte| if line_end(byte) { b' ' } else { *byte }).collect(),
-        ))
+        let text = text.as_ref();
+        let text = &text[..text.iter().rposition(|byte| !line_end(byte)).map_or(0, |last| last + 1)];
+        Error(Cow::Owned(text.iter().map(|byte| if line_end(byte) { b' ' } else { *byte }).collect()))
+    }
+
+    /// An `ERR` that repeats what a client sent, byte for byte but only up to a NUL, as C's `%s` does.
+    pub fn quoting(before: &str, quoted: &[u8], after: &str) -> Error {
+        let end = quoted.iter().position(|byte| *byte == 0).unwrap_or(quoted.len());
+        Error::err([before.as_bytes(), &quoted[..end], after.as_bytes()].concat())
     }
 
     /// An `ERR` with a text made at run time.
@@ -48,10 +54,9 @@ impl Error {
 
     /// `ERR unknown subcommand or wrong number of arguments for 'sub'. Try CONTAINER HELP.`
     pub fn subcommand_syntax(container: &str, sub: &[u8]) -> Error {
-        let sub = String::from_utf8_lossy(&sub[..sub.len().min(128)]);
-        Error::err(format!(
-            "unknown subcommand or wrong number of arguments for '{sub}'. Try {container} HELP."
-        ))
+        let sub = &sub[..sub.len().min(128)];
+        let help = format!("'. Try {container} HELP.");
+        Error::quoting("unknown subcommand or wrong number of arguments for '", sub, &help)
     }
 
     /// `EXECABORT Transaction discarded because of: …`: EXEC itself was refused.
@@ -117,6 +122,9 @@ errors! {
     RESP2_UNSUPPORTED = "ERR RESP2 is not supported by this command";
     PROTOCOL_TYPE = "ERR Wrong protocol type name. Please use one of the following: string|integer|double|bignum|null|array|set|map|attrib|push|verbatim|true|false";
     DEBUG_NOT_ALLOWED = "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can run it from a local connection, otherwise you need to set this option in the configuration file, and then restart the server.";
+    NO_CONFIG_FILE = "ERR The server is running without a config file";
+    TOML_CONFIG_FILE = "ERR Rewriting config file: a TOML file can't be rewritten, only a redis.conf";
+    LISTEN_IN_TRANSACTION = "ERR CONFIG SET can't change where the server listens inside a transaction";
     INVALID_DB = "ERR invalid DB index";
     DB_OUT_OF_RANGE = "ERR DB index is out of range";
     SAME_OBJECT = "ERR source and destination objects are the same";

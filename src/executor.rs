@@ -10,11 +10,12 @@
 //! comes after unlocking.
 
 use crate::client::{Client, ClientFlags, Kind, OwnedArg, Queued, ReplyMode};
+use crate::clock::BatchTime;
 use crate::command::{Command, Flags, Lookup, Row, table};
 use crate::commands::transaction;
 use crate::error::{self, Error};
 use crate::keyspace::view::{Moment, ShardSet, Viewer};
-use crate::keyspace::{BLOB_MIN_BYTES, Held, Keyspace, NewValue, SHARDS, View, shard_of};
+use crate::keyspace::{BLOB_MIN_BYTES, Held, Keyspace, NewValue, SHARDS, Shard, View, shard_of};
 use crate::resp::parser::{Arg, number};
 use crate::resp::{Out, Proto, Reply, encode};
 use crate::server::Server;
@@ -136,6 +137,17 @@ impl Call<'_, '_> {
         self.trace = Trace::Forced;
     }
 
+    /// Calls `f` with every shard: with those that are held inside EXEC, else with one after the other. The row says
+    /// [`Flags::EXEC_ALL_SHARDS`].
+    pub fn for_each_shard(&mut self, f: impl FnMut(&mut Shard)) {
+        let held = self.view.held();
+        if held.is_all() {
+            held.shards().for_each(f);
+        } else {
+            self.server.keyspace.for_each_shard(f);
+        }
+    }
+
     /// The log gets nothing of this command.
     pub fn propagate_nothing(&mut self) {
         self.trace = Trace::Nothing;
@@ -150,13 +162,15 @@ impl Call<'_, '_> {
     pub fn run_queued(&mut self, queued: &Queued) {
         let args: SmallVec<[Arg<'_>; 8]> = queued.args.iter().map(OwnedArg::as_arg).collect();
         self.view.db = self.client.db;
-        run(
+        let started = self.server.clock.instant();
+        let result = run(
             Unit { client: self.client, server: self.server, view: self.view, effects: self.effects },
             queued.command,
             &args,
             self.reply.out(),
             true,
         );
+        self.server.stats.ran(queued.command, started.elapsed(), result.as_ref().err());
     }
 }
 
@@ -242,6 +256,9 @@ pub fn execute(
         }
         ReplyMode::Skip => {}
     }
+    if std::mem::take(&mut client.has_own_mail) {
+        client.shared.collect_mail(out);
+    }
     result
 }
 
@@ -254,12 +271,27 @@ fn execute_answering(
 ) -> Result<(), Busy> {
     let command = match table().lookup(args) {
         Lookup::Found(command) => command,
+        Lookup::Unknown(_) if is_http(args) => {
+            tracing::warn!(
+                "Possible SECURITY ATTACK detected. It looks like somebody is sending POST or Host: commands to Redis. \
+                 This is likely due to an attacker attempting to use Cross Protocol Scripting to compromise your Redis \
+                 instance. Connection from {} aborted.",
+                client.shared.addr
+            );
+            client.shared.set_flag(ClientFlags::CLOSE_ASAP, true);
+            return Ok(());
+        }
         Lookup::Unknown(error) => {
             client.shared.last_command.store(0, Relaxed);
             reject(client, server, None, &error, out);
             return Ok(());
         }
     };
+    let mut time = client.batch.unwrap_or_else(|| BatchTime::begin(&server.clock));
+    if tries > 0 {
+        // The time that others held the locks is not ours.
+        time.next(&server.clock);
+    }
     client.shared.last_command.store(command.id, Relaxed);
     if let Err(error) = gate(client, server, command, args.len()) {
         reject(client, server, Some(command), &error, out);
@@ -278,29 +310,79 @@ fn execute_answering(
         }
     };
     let held = lock(&server.keyspace, &first_key.shards, tries)?;
-    let locked_at = server.clock.instant();
-    let mut view = View::new(&server.keyspace, held, client.db, moment(client, server));
+    if client.kind == Kind::Normal
+        && let Err(error) = server.admits(command.row)
+    {
+        // The server's role has changed while we waited for the locks.
+        drop(held);
+        reject(client, server, Some(command), &error, out);
+        return Ok(());
+    }
+    let moment = moment(client, server, time.now_ms(&server.clock));
+    let mut view = View::new(&server.keyspace, held, client.db, moment);
     if let Some((at, hash)) = first_key.hashed {
         view = view.with_hash(args[at].bytes(), hash);
     }
     let mut effects = Effects::new(server.log.is_wanted());
-    run(Unit { client, server, view: &mut view, effects: &mut effects }, command, args, out, false);
+    let result =
+        run(Unit { client, server, view: &mut view, effects: &mut effects }, command, args, out, false);
     propagate(client, server, effects);
     drop(view);
-    server.stats.record_lock(locked_at.elapsed());
+    let took = time.next(&server.clock);
+    server.stats.record_lock(took);
+    server.stats.ran(command, took, result.as_ref().err());
+    if client.batch.is_some() {
+        client.batch = Some(time);
+    }
     client.call_listeners();
     Ok(())
 }
 
+/// Requests that are prepared for together: their keys' memory is asked for before the first of them needs it.
+pub const PREPARED: usize = 16;
+
+/// Asks for the memory of the keys of requests that will run next: first all buckets, then all entries, so that the waits
+/// overlap. Only a hint: a shard that is busy is passed over.
+pub fn prepare<'r>(client: &Client, server: &Server, requests: impl Iterator<Item = &'r [Arg<'r>]>) {
+    let mut hashes = SmallVec::<[u64; PREPARED]>::new();
+    for args in requests {
+        if let Lookup::Found(Command { single_key: Some(at), .. }) = table().lookup(args)
+            && let Some(key) = args.get(*at)
+        {
+            let hash = server.keyspace.hash(key.bytes());
+            let fetched = server
+                .keyspace
+                .slot(shard_of(hash))
+                .try_lock()
+                .is_some_and(|shard| shard.db(client.db).table().prefetch_bucket(hash));
+            if fetched {
+                hashes.push(hash);
+            }
+        }
+    }
+    for hash in hashes {
+        if let Some(shard) = server.keyspace.slot(shard_of(hash)).try_lock() {
+            shard.db(client.db).table().prefetch_entry(hash);
+        }
+    }
+}
+
+/// Does a browser speak, made to send our commands in an HTTP request's body?
+fn is_http(args: &[Arg<'_>]) -> bool {
+    let name = args[0].bytes();
+    name.eq_ignore_ascii_case(b"host:") || name.eq_ignore_ascii_case(b"post")
+}
+
 /// The circumstances of a unit that begins now.
-fn moment(client: &Client, server: &Server) -> Moment {
+fn moment(client: &Client, server: &Server, now_ms: i64) -> Moment {
     let viewer = match client.kind {
         Kind::Master => Viewer::MasterStream,
-        Kind::Normal if server.is_replica() => Viewer::OnReplica,
+        // At the end nothing may enter the log any more, expired keys' DELs neither.
+        Kind::Normal if server.is_replica() || server.is_ending() => Viewer::OnReplica,
         Kind::Normal => Viewer::OnMaster,
     };
     Moment {
-        now_ms: server.clock.now_ms(),
+        now_ms,
         viewer,
         access: server.access_policy(),
         no_touch: client.shared.has(ClientFlags::NO_TOUCH),
@@ -312,15 +394,15 @@ fn moment(client: &Client, server: &Server) -> Moment {
 fn reject(client: &mut Client, server: &Server, command: Option<&Command>, error: &Error, out: &mut Out) {
     let ends_transaction = command.is_some_and(|command| command.row.flags.contains(Flags::QUEUED_SHARDS));
     server.stats.rejected(command, error);
-    match &mut client.transaction {
-        Some(_) if ends_transaction => {
-            client.end_transaction();
-            transaction::forget_watches(client, &server.keyspace);
-            Reply::new(out, client.proto).error(&Error::exec_aborted(error));
-            return;
-        }
-        Some(transaction) => transaction.aborted = true,
-        None => {}
+    if ends_transaction {
+        // Even when there is none: that EXEC was refused is told in EXEC's way.
+        client.end_transaction();
+        transaction::forget_watches(client, &server.keyspace);
+        Reply::new(out, client.proto).error(&Error::exec_aborted(error));
+        return;
+    }
+    if let Some(transaction) = &mut client.transaction {
+        transaction.aborted = true;
     }
     Reply::new(out, client.proto).error(error);
 }
@@ -396,6 +478,9 @@ fn lock_set(client: &Client, server: &Server, command: &Command, args: &[Arg<'_>
     }
     if row.flags.contains(Flags::QUEUED_SHARDS) {
         for queued in client.transaction.iter().flat_map(|transaction| &transaction.queued) {
+            if queued.command.row.flags.contains(Flags::EXEC_ALL_SHARDS) {
+                return Ok(all_shards());
+            }
             let args: SmallVec<[Arg<'_>; 8]> = queued.args.iter().map(OwnedArg::as_arg).collect();
             // A queued command whose keys make no sense fails when it runs, without keys.
             if let Ok(false) = collect_shards(server, queued.command.row, &args, &mut shards) {
@@ -434,9 +519,14 @@ fn lock<'k>(keyspace: &'k Keyspace, shards: &[usize], tries: u32) -> Result<Held
 }
 
 /// Runs a command whose shards are held and collects its effects.
-fn run(unit: Unit<'_, '_>, command: &'static Command, args: &[Arg<'_>], out: &mut Out, in_transaction: bool) {
+fn run(
+    unit: Unit<'_, '_>,
+    command: &'static Command,
+    args: &[Arg<'_>],
+    out: &mut Out,
+    in_transaction: bool,
+) -> Result<(), Error> {
     let Unit { client, server, view, effects } = unit;
-    let started = server.clock.instant();
     let (changes, db, end) = (view.changes(), client.db, out.end());
     let mut call = Call {
         args: Args(args),
@@ -466,7 +556,7 @@ fn run(unit: Unit<'_, '_>, command: &'static Command, args: &[Arg<'_>], out: &mu
     }
     server.monitors.feed(server, client, command, args);
     client.redacted.clear();
-    server.stats.ran(command, started.elapsed(), result.as_ref().err());
+    result
 }
 
 /// The one door through which effects leave: into the log, while the unit's shards are still held.

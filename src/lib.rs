@@ -7,6 +7,7 @@ pub mod clock;
 pub mod command;
 pub mod commands;
 pub mod config;
+pub mod config_apply;
 pub mod control;
 pub mod cron;
 pub mod error;

@@ -66,7 +66,8 @@ pub fn save(
     then: impl FnOnce(Result<(), String>) + Send + 'static,
 ) -> Result<(), StartError> {
     let now_ms = server.clock.now_ms();
-    let directory = server.directory.clone();
+    // CONFIG SET dir may come before the save is over.
+    let directory = std::path::absolute(&server.directory).unwrap_or_else(|_| server.directory.clone());
     let target = directory.join(&server.config.load().dbfilename);
     let temporary = directory.join(format!("temp-{}-{now_ms}.rdb", std::process::id()));
     let changes = server.changes();

@@ -87,8 +87,8 @@ impl Push {
 pub struct Published {
     /// How often it was delivered.
     pub receivers: usize,
-    /// What the sender itself has to get, among its own replies.
-    pub own: Vec<Push>,
+    /// The sender itself is among the receivers.
+    pub to_sender: bool,
     /// Whom to call.
     pub called: Vec<Listeners>,
 }
@@ -136,10 +136,10 @@ impl PubSub {
         let mut published = Published::default();
         let topic = self.channels.read().get(channel).cloned();
         if let Some(topic) = topic {
-            topic.deliver(Push::new(None, channel, payload), sender, now_ms, &mut published);
+            topic.deliver(&Push::new(None, channel, payload), sender, now_ms, &mut published);
         }
         for (pattern, topic) in self.matching(channel) {
-            topic.deliver(Push::new(Some(&pattern), channel, payload), sender, now_ms, &mut published);
+            topic.deliver(&Push::new(Some(&pattern), channel, payload), sender, now_ms, &mut published);
         }
         published
     }
@@ -189,22 +189,14 @@ impl Topic {
         listeners.is_empty()
     }
 
-    fn deliver(&self, push: Push, sender: &Shared, now_ms: i64, published: &mut Published) {
+    fn deliver(&self, push: &Push, sender: &Shared, now_ms: i64, published: &mut Published) {
         let listeners = self.listeners.lock();
-        let mut to_sender = false;
         for listener in listeners.iter() {
-            if listener.id == sender.id {
-                to_sender = true;
-            } else {
-                listener.post(now_ms, |out| push.write(out, listener.proto()));
-            }
+            published.to_sender |= listener.id == sender.id;
+            listener.post(now_ms, |out| push.write(out, listener.proto()));
         }
         published.receivers += listeners.len();
         published.called.push(listeners.clone());
-        drop(listeners);
-        if to_sender {
-            published.own.push(push);
-        }
     }
 }
 
@@ -252,7 +244,7 @@ mod tests {
             [&two, &one, &two].into_iter().for_each(|client| pubsub.subscribe(kind, b"x", client));
             pubsub.unsubscribe(kind, b"x", &two);
             let published = pubsub.publish(b"x", &Arg::Slice(b"m"), &two, 0);
-            assert_eq!((published.receivers, published.own.len()), (1, 0));
+            assert_eq!((published.receivers, published.to_sender), (1, false));
             pubsub.unsubscribe(kind, b"x", &two);
             pubsub.unsubscribe(kind, b"x", &one);
             assert_eq!((pubsub.channels(), pubsub.patterns()), (0, 0));

@@ -136,6 +136,7 @@ impl Server {
             directory,
         });
         server.config_changed();
+        server.stats.startup_memory.store(crate::memory::used_bytes(), Relaxed);
         server
     }
 
@@ -200,9 +201,17 @@ impl Server {
         crate::logging::set_role(crate::logging::Role::Replica);
     }
 
-    /// We are about to end: no writes any more.
+    /// We are about to end: no writes any more, when this returns.
     pub fn stop_writing(&self) {
+        // With all shards: whoever has been let in before is through.
+        let _held = self.keyspace.lock_all();
         self.set_trouble(Trouble::ENDING, true);
+    }
+
+    /// Are we about to end?
+    #[inline]
+    pub fn is_ending(&self) -> bool {
+        self.trouble().contains(Trouble::ENDING)
     }
 
     /// We go on after all.

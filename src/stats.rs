@@ -52,6 +52,15 @@ pub struct ThreadStats {
 }
 
 impl ThreadStats {
+    /// All counters, always in the same order.
+    fn counters(&self) -> impl Iterator<Item = &Counter> {
+        let commands = self.commands.iter().flat_map(|command| {
+            [&command.calls, &command.nanos, &command.rejected, &command.failed].into_iter()
+        });
+        let threads = [&self.connections, &self.commands_processed, &self.net_input_bytes];
+        commands.chain(threads).chain([&self.net_output_bytes, &self.reads, &self.writes])
+    }
+
     fn new() -> ThreadStats {
         ThreadStats {
             commands: (0..=table().count()).map(|_| CommandCounters::default()).collect(),
@@ -69,7 +78,9 @@ impl ThreadStats {
 #[derive(Default, Debug)]
 pub struct Stats {
     threads: Mutex<Vec<(ThreadId, Arc<ThreadStats>)>>,
-    /// What the threads had counted at CONFIG RESETSTAT is subtracted: see [`Stats::command`].
+    /// What the threads had counted at CONFIG RESETSTAT, which is subtracted: a thread's counters have one writer, and it
+    /// is not the one that resets.
+    baseline: Mutex<Option<ThreadStats>>,
     errors: Mutex<BTreeMap<String, u64>>,
     lock_hold_max_ns: AtomicU64,
     pub rejected_connections: AtomicU64,
@@ -79,6 +90,10 @@ pub struct Stats {
     pub repl_input_bytes: AtomicU64,
     pub repl_output_bytes: AtomicU64,
     pub unexpected_errors: AtomicU64,
+    /// The most that was ever allocated, bytes, as far as samples tell.
+    peak_memory: AtomicU64,
+    /// What was allocated before the data set, bytes.
+    pub startup_memory: AtomicU64,
     rates: Mutex<Rates>,
 }
 
@@ -124,6 +139,31 @@ impl Stats {
         })
     }
 
+    /// A sum over all threads since the last [`Stats::reset`].
+    pub fn total(&self, of: impl Fn(&ThreadStats) -> u64) -> u64 {
+        let before = self.baseline.lock().as_ref().map_or(0, &of);
+        self.sum(of).saturating_sub(before)
+    }
+
+    /// Begins to count from zero (CONFIG RESETSTAT). Averages, the memory's peak and the shards' counters stay.
+    pub fn reset(&self) {
+        let sums = ThreadStats::new();
+        for (_, thread) in self.threads.lock().iter() {
+            sums.counters().zip(thread.counters()).for_each(|(sum, counter)| sum.add(counter.get()));
+        }
+        *self.baseline.lock() = Some(sums);
+        self.errors.lock().clear();
+        let plain = [&self.lock_hold_max_ns, &self.rejected_connections, &self.sync_full];
+        let plain = plain.into_iter().chain([&self.sync_partial_ok, &self.sync_partial_err]);
+        let plain = plain.chain([&self.repl_input_bytes, &self.repl_output_bytes, &self.unexpected_errors]);
+        plain.for_each(|counter| counter.store(0, Relaxed));
+    }
+
+    /// So many bytes are allocated. Returns the most that ever were.
+    pub fn note_memory(&self, used_bytes: u64) -> u64 {
+        self.peak_memory.fetch_max(used_bytes, Relaxed).max(used_bytes)
+    }
+
     /// A thread that works for several servers (a simulation) comes here each time that it turns to another.
     fn of_this_thread(&self) -> Arc<ThreadStats> {
         let me = std::thread::current().id();
@@ -137,7 +177,7 @@ impl Stats {
     }
 
     /// A sum over all threads.
-    pub fn sum(&self, of: impl Fn(&ThreadStats) -> u64) -> u64 {
+    fn sum(&self, of: impl Fn(&ThreadStats) -> u64) -> u64 {
         self.threads.lock().iter().map(|(_, stats)| of(stats)).sum()
     }
 
@@ -177,6 +217,7 @@ impl Stats {
 
     /// Takes a sample for the averages.
     pub fn sample(&self, now_ms: i64) {
+        self.note_memory(crate::memory::used_bytes());
         let now = [
             self.sum(|stats| stats.commands_processed.get()),
             self.sum(|stats| stats.net_input_bytes.get()),

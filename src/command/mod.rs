@@ -54,6 +54,8 @@ bitflags::bitflags! {
         const QUEUED_SHARDS = 1 << 24;
         /// Redpoll's own: the executor locks the shards of the client's watched keys.
         const WATCHED_SHARDS = 1 << 25;
+        /// Redpoll's own: where it runs inside EXEC, the executor locks every shard; alone, none: it looks at one after the other.
+        const EXEC_ALL_SHARDS = 1 << 26;
         /// Redpoll's own: allowed while a RESP2 connection is subscribed.
         const SUBSCRIBED = 1 << 21;
         /// Redpoll's own: runs at once inside MULTI instead of being queued.

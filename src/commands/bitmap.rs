@@ -1,7 +1,7 @@
 //! Bitmap commands: strings seen as bits, numbered from the first byte's highest.
 //!
 //! What works on whole strings (BITCOUNT, BITPOS, BITOP) goes by words, in `types::bits`; here are arguments, limits and
-//! replies. A change that would change nothing is none: it is neither logged nor does it fail a WATCH, as in Redis.
+//! replies. Arguments are looked at before the key (Redis since 7.2). A change that would change nothing is none: it is neither logged nor does it fail a WATCH, as in Redis.
 
 mod field;
 
@@ -47,8 +47,9 @@ fn setbit(call: &mut Call<'_, '_>) -> Result<(), Error> {
         _ => return Err(error::BIT_VALUE),
     };
     let byte = (bit / 8) as usize;
-    let mut was = false;
-    let bytes = call.view.edit(call.args.at(1), |old| {
+    let (key, mut was, mut raw) = (call.args.at(1), false, true);
+    let bytes = call.view.edit(key, |old| {
+        raw = old.is_none_or(ValueRef::is_raw);
         let mut digits = itoa::Buffer::new();
         let text = old.map_or(&[][..], |old| old.text(&mut digits));
         was = bits::get(text, bit);
@@ -56,6 +57,8 @@ fn setbit(call: &mut Call<'_, '_>) -> Result<(), Error> {
     })?;
     if let Some(bytes) = bytes {
         bits::set(bytes, bit, on);
+    } else if !raw {
+        call.view.make_raw(key);
     }
     call.reply.int(i64::from(was));
     Ok(())
@@ -98,24 +101,16 @@ const BITCOUNT: Row = Row::new("bitcount", -2, Group::Bitmap, "2.6.0", bitcount)
 
 fn bitcount(call: &mut Call<'_, '_>) -> Result<(), Error> {
     let args = call.args;
-    let Some(value) = call.view.read_string(args.at(1))? else {
-        call.reply.int(0);
-        return Ok(());
-    };
-    let mut digits = itoa::Buffer::new();
-    let bytes = value.text(&mut digits);
-    let ones = match args.len() {
-        2 => bits::count(bytes),
-        4 | 5 => {
-            let (start, end) = (args.int(2)?, args.int(3)?);
-            // Redis answers an empty range before it reads the unit.
-            let is_empty = start < 0 && end < 0 && start > end;
-            let by_bit = !is_empty && counts_bits(args, 4)?;
-            bit_range(start, end, bytes.len(), by_bit)
-                .map_or(0, |(first, last)| bits::count_range(bytes, first, last))
-        }
+    let (start, end, by_bit) = match args.len() {
+        2 => (0, -1, false),
+        4 | 5 => (args.int(2)?, args.int(3)?, counts_bits(args, 4)?),
         _ => return Err(error::SYNTAX),
     };
+    let value = call.view.read_string(args.at(1))?;
+    let mut digits = itoa::Buffer::new();
+    let bytes = value.map_or(&[][..], |value| value.text(&mut digits));
+    let ones = bit_range(start, end, bytes.len(), by_bit)
+        .map_or(0, |(first, last)| bits::count_range(bytes, first, last));
     call.reply.int(ones as i64);
     Ok(())
 }
@@ -132,18 +127,18 @@ fn bitpos(call: &mut Call<'_, '_>) -> Result<(), Error> {
         1 => true,
         _ => return Err(error::BITPOS_BIT),
     };
-    let Some(value) = call.view.read_string(args.at(1))? else {
-        call.reply.int(if wanted { -1 } else { 0 });
-        return Ok(());
-    };
-    let mut digits = itoa::Buffer::new();
-    let bytes = value.text(&mut digits);
     if args.len() > 6 {
         return Err(error::SYNTAX);
     }
     let start = if args.len() > 3 { args.int(3)? } else { 0 };
     let by_bit = counts_bits(args, 5)?;
     let end = if args.len() > 4 { args.int(4)? } else { -1 };
+    let Some(value) = call.view.read_string(args.at(1))? else {
+        call.reply.int(if wanted { -1 } else { 0 });
+        return Ok(());
+    };
+    let mut digits = itoa::Buffer::new();
+    let bytes = value.text(&mut digits);
     let position = bit_range(start, end, bytes.len(), by_bit).and_then(|(first, last)| {
         // Behind a string without a given end there are zeros.
         let beyond = (!wanted && args.len() < 5).then_some(last + 1);
@@ -281,7 +276,8 @@ mod tests {
             ("bitcount f 5 30 BIT", ":17"),
             ("bitcount f 5 30 byte", ":4"),
             ("bitcount f -2 -1", ":7"),
-            ("bitcount f -1 -2 foo", ":0"),
+            ("bitcount f -1 -2", ":0"),
+            ("bitcount f -1 -2 foo", SYNTAX),
             ("bitcount f 0 -5 bit", ":25"),
             ("bitcount f -100 -90", ":4"),
             ("bitcount f 3 2", ":0"),
@@ -289,7 +285,8 @@ mod tests {
             ("bitcount f 0 -1 foo", SYNTAX),
             ("bitcount f 0 0 bit x", SYNTAX),
             ("bitcount f a 1", NOT_INTEGER),
-            ("bitcount none a b", ":0"),
+            ("bitcount none 0 -1", ":0"),
+            ("bitcount none a b", NOT_INTEGER),
             ("set e \"\"", "+OK"),
             ("bitcount e 0 -1", ":0"),
         ]);
@@ -312,7 +309,8 @@ mod tests {
             ("bitpos f 1 -1 -2 foo", SYNTAX),
             ("bitpos f 0 0 1 bit x", SYNTAX),
             ("bitpos none 0", ":0"),
-            ("bitpos none 1 a", ":-1"),
+            ("bitpos none 1", ":-1"),
+            ("bitpos none 1 a", NOT_INTEGER),
             ("set e \"\"", "+OK"),
             ("bitpos e 0", ":-1"),
             ("set ff \"\\xff\\xff\"", "+OK"),

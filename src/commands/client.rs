@@ -71,7 +71,7 @@ impl Class {
             b"master" => Ok(Class::Master),
             b"replica" | b"slave" => Ok(Class::Replica),
             b"pubsub" => Ok(Class::Pubsub),
-            _ => Err(Error::err(format!("Unknown client type '{}'", String::from_utf8_lossy(word)))),
+            _ => Err(Error::quoting("Unknown client type '", word, "'")),
         }
     }
 
@@ -202,16 +202,16 @@ fn setname(call: &mut Call<'_, '_>) -> Result<(), Error> {
 }
 
 fn setinfo(call: &mut Call<'_, '_>) -> Result<(), Error> {
-    let option = String::from_utf8_lossy(call.args.at(2));
+    let option = call.args.at(2);
     let value = check_name(call.args.at(3));
-    let bad = || Error::err(format!("{option} cannot contain spaces, newlines or special characters."));
+    let bad = || Error::quoting("", option, " cannot contain spaces, newlines or special characters.");
     let mut names = call.client.shared.names.lock();
     if call.args.is(2, "lib-name") {
         names.lib_name = value.ok_or_else(bad)?;
     } else if call.args.is(2, "lib-ver") {
         names.lib_ver = value.ok_or_else(bad)?;
     } else {
-        return Err(Error::err(format!("Unrecognized option '{option}'")));
+        return Err(Error::quoting("Unrecognized option '", option, "'"));
     }
     drop(names);
     call.reply.ok();
@@ -290,7 +290,7 @@ fn kill_filters<'c>(call: &Call<'c, '_>) -> Result<Victims<'c>, Error> {
             victims.laddr = Some(value);
         } else if args.is(at, "user") {
             if !call.server.auth.has_user(value) {
-                return Err(Error::err(format!("No such user '{}'", String::from_utf8_lossy(value))));
+                return Err(Error::quoting("No such user '", value, "'"));
             }
             victims.user = Some(value);
         } else if args.is(at, "skipme") {

@@ -171,8 +171,7 @@ fn greeting(call: &mut Call<'_, '_>) -> Result<Greeting, Error> {
             greeting.name = Some(check_name(call.args.at(at + 1)).ok_or(error::CLIENT_NAME)?);
             at += 2;
         } else {
-            let option = String::from_utf8_lossy(call.args.at(at));
-            return Err(Error::err(format!("Syntax error in HELLO option '{option}'")));
+            return Err(Error::quoting("Syntax error in HELLO option '", call.args.at(at), "'"));
         }
     }
     Ok(greeting)

@@ -4,10 +4,11 @@
 //! SHA-1 sums of keys and values, combined so that the order of keys does not matter. What crashes, leaks or restarts a
 //! server is left out.
 
-use super::generic::dump::payload_of;
+use super::generic::dump::{payload_of, payload_options};
 use super::generic::object::{encoding_name, reference_count};
-use crate::client::Takeover;
+use crate::client::{Kind, Takeover};
 use crate::command::{Flags, Group, Row};
+use crate::config::enums::Allow;
 use crate::error::{self, Error};
 use crate::executor::Call;
 use crate::keyspace::access::idle_secs;
@@ -38,6 +39,7 @@ fn debug(call: &mut Call<'_, '_>) -> Result<(), Error> {
         (b"object", 3) => object(call),
         (b"populate", 3..=5) => populate(call),
         (b"protocol", 3) => protocol(call),
+        (b"reload", 2) => reload(call),
         (b"set-active-expire", 3) => set_active_expire(call),
         (b"sleep", 3) => sleep(call),
         _ => Err(unknown(call.args.at(1))),
@@ -50,8 +52,18 @@ fn unknown(name: &[u8]) -> Error {
 }
 
 /// May this client use DEBUG (`enable-debug-command`)?
-fn debug_allowed(_call: &Call<'_, '_>) -> bool {
-    true
+fn debug_allowed(call: &Call<'_, '_>) -> bool {
+    match call.server.config.load().enable_debug_command {
+        Allow::Yes => true,
+        Allow::Local => call.client.shared.is_local(),
+        Allow::No => call.client.kind == Kind::Master,
+    }
+}
+
+/// Saves and loads what was saved; the client waits, nobody else does.
+fn reload(call: &mut Call<'_, '_>) -> Result<(), Error> {
+    call.client.takeover = Some(Takeover::Save { reload: true });
+    Ok(())
 }
 
 fn help(call: &mut Call<'_, '_>) -> Result<(), Error> {
@@ -76,6 +88,8 @@ fn help(call: &mut Call<'_, '_>) -> Result<(), Error> {
         "    Reply with a test value of the specified type. <type> can be: string,",
         "    integer, double, bignum, null, array, set, map, attrib, push, verbatim,",
         "    true, false.",
+        "RELOAD",
+        "    Save the RDB on disk and reload it back to memory.",
         "SET-ACTIVE-EXPIRE <0|1>",
         "    Setting it to 0 disables expiring keys in background when they are not",
         "    accessed (otherwise the Redis behavior). Setting it to 1 reenables back the",
@@ -120,6 +134,7 @@ const PAYLOAD_FRAME_BYTES: usize = 1 + 10;
 
 fn object(call: &mut Call<'_, '_>) -> Result<(), Error> {
     let now_ms = call.view.now_ms();
+    let options = payload_options(call);
     let entry = call.view.stored(call.args.at(2)).ok_or(error::NO_SUCH_KEY)?;
     let (value, access) = (entry.value(), entry.access());
     let text = format!(
@@ -127,7 +142,7 @@ fn object(call: &mut Call<'_, '_>) -> Result<(), Error> {
         entry.key().as_ptr(),
         reference_count(value),
         encoding_name(value),
-        payload_of(value).len() - PAYLOAD_FRAME_BYTES,
+        payload_of(value, options).len() - PAYLOAD_FRAME_BYTES,
         idle_secs(access, now_ms),
     );
     call.reply.simple(&text);

@@ -3,9 +3,11 @@
 pub mod bitmap;
 pub mod client;
 pub mod command;
+pub mod config;
 pub mod connection;
 pub mod debug;
 pub mod generic;
+pub mod info;
 pub mod persistence;
 pub mod pubsub;
 pub mod replication;
@@ -23,6 +25,7 @@ pub const FAMILIES: &[&[Row]] = &[
     bitmap::ROWS,
     client::ROWS,
     command::ROWS,
+    config::ROWS,
     connection::ROWS,
     debug::ROWS,
     generic::keys::ROWS,
@@ -31,6 +34,7 @@ pub const FAMILIES: &[&[Row]] = &[
     generic::database::ROWS,
     generic::object::ROWS,
     generic::dump::ROWS,
+    info::ROWS,
     persistence::ROWS,
     pubsub::ROWS,
     replication::ROWS,

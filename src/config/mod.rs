@@ -30,4 +30,5 @@ pub use kinds::Share;
 pub use lists::{ClientClass, Limit, SavePoint, os_text};
 pub use not_built::NotBuilt;
 pub use table::{Config, DIRECTIVES};
+pub use toml_file::parse_toml;
 pub use usage::{COMPATIBLE_VERSION, answer};

@@ -4,6 +4,7 @@
 //! `maxmemory = "1gb"`, `bind = ["127.0.0.1", "::1"]`, `save = [[900, 1], [300, 10]]` or `["900 1", "300 10"]`. Invariant: there is no
 //! check here that redis.conf does not have. The alternative refused is a serde structure, a second list of directives.
 
+use super::Config;
 use super::directive::Directive;
 use super::file::{Reader, StartError};
 use super::syntax::split_args;
@@ -13,6 +14,13 @@ use toml::de::{DeTable, DeValue};
 /// Keys of which an array's texts are a line each: they may stand several times in redis.conf.
 const REPEATED: &[&str] =
     &["save", "client-output-buffer-limit", "rename-command", "include", "user", "loadmodule"];
+
+/// Reads a TOML text over the defaults.
+pub fn parse_toml(text: impl AsRef<[u8]>) -> Result<Config, StartError> {
+    let mut reader = Reader::default();
+    read(&mut reader, text.as_ref())?;
+    reader.finish()
+}
 
 /// Reads a TOML text into the reader, key by key in the file's order.
 pub(super) fn read(reader: &mut Reader, toml: &[u8]) -> Result<(), StartError> {
@@ -98,24 +106,18 @@ fn scalar(value: &DeValue<'_>) -> Result<Vec<u8>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Config, parse_lines};
-
-    fn parse(toml: &str) -> Result<Config, StartError> {
-        let mut reader = Reader::default();
-        read(&mut reader, toml.as_bytes())?;
-        reader.finish()
-    }
+    use crate::config::parse_lines;
 
     /// The same as this redis.conf.
     #[track_caller]
     fn check(toml: &str, conf: &str) {
-        assert_eq!(parse(toml), Ok(parse_lines(conf).unwrap()), "{toml}");
+        assert_eq!(parse_toml(toml), Ok(parse_lines(conf).unwrap()), "{toml}");
     }
 
     #[track_caller]
     fn wrong(toml: &str, line: usize, text: &str, reason: &str) {
         let want = StartError::Line { line, text: text.into(), reason: reason.into() };
-        assert_eq!(parse(toml).unwrap_err(), want);
+        assert_eq!(parse_toml(toml).unwrap_err(), want);
     }
 
     #[test]
@@ -155,6 +157,6 @@ mod tests {
         wrong("port = [1, 2]", 1, "port = [1, 2]", "port: wrong number of arguments");
         let reason = "the value must be a string, an integer, a boolean, or an array of these";
         wrong("timeout = 1\n[port]\nx = 1", 2, "[port]", &format!("port: {reason}"));
-        assert!(matches!(parse("a = = 1"), Err(StartError::Line { line: 1, .. })));
+        assert!(matches!(parse_toml("a = = 1"), Err(StartError::Line { line: 1, .. })));
     }
 }

@@ -75,6 +75,11 @@ impl<'a> ValueRef<'a> {
         }
     }
 
+    /// Does OBJECT ENCODING call it raw?
+    pub fn is_raw(self) -> bool {
+        matches!(self, ValueRef::Inline { raw: true, .. } | ValueRef::Blob(_))
+    }
+
     /// Length of the value's text in bytes.
     pub fn text_len(self) -> usize {
         self.text(&mut itoa::Buffer::new()).len()
@@ -126,6 +131,19 @@ pub struct Entry {
 unsafe impl Send for Entry {}
 // SAFETY: as above; shared access only reads.
 unsafe impl Sync for Entry {}
+
+/// Asks for the cache line of `what`; a hint.
+#[inline]
+pub(super) fn prefetch<T>(what: &T) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: prefetching reads nothing, whatever the address.
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(what).cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = what;
+}
 
 /// The fingerprint in place: the 16 bits of the hash below those that choose the shard.
 #[inline]
@@ -199,6 +217,13 @@ impl Entry {
     #[inline]
     pub fn may_match(&self, hash: u64) -> bool {
         self.tagged.addr().get() & !ADDRESS_MASK == tag_of(hash)
+    }
+
+    /// Asks for the entry's memory.
+    #[inline]
+    pub fn prefetch(&self) {
+        // SAFETY: as in `header`; nothing is read through the reference.
+        prefetch(unsafe { self.base().cast::<u64>().as_ref() });
     }
 
     #[inline]

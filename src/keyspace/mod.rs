@@ -11,6 +11,8 @@ pub mod entry;
 pub mod expiry;
 pub mod reaper;
 pub mod shard;
+#[cfg(test)]
+mod shard_tests;
 pub mod table;
 pub mod view;
 pub mod watch;

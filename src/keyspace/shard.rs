@@ -82,6 +82,13 @@ pub struct ShardStats {
     pub dirty: u64,
 }
 
+impl ShardStats {
+    /// Counts from zero again; changes to the data set go on, as saving depends on them.
+    pub fn reset(&mut self) {
+        *self = ShardStats { dirty: self.dirty, ..ShardStats::default() };
+    }
+}
+
 /// A shard's contents. Lives inside its lock.
 pub struct Shard {
     hasher: Hasher,
@@ -291,9 +298,14 @@ impl Shard {
     /// Counts as a change.
     pub fn bytes_mut(&mut self, db: u16, hash: u64, at: Position, key: &[u8], len: usize) -> &mut [u8] {
         self.save_before_change(db, at);
-        self.extend(db, hash, at, len);
         self.changed(db, key);
-        self.db_mut(db).table.at_mut(at).bytes_mut().expect("made raw above")
+        self.extend(db, hash, at, len)
+    }
+
+    /// Makes a string raw. Not a change of its value.
+    pub fn make_raw(&mut self, db: u16, hash: u64, at: Position) {
+        self.save_before_change(db, at);
+        self.extend(db, hash, at, 0);
     }
 
     /// A new raw string of `len` zeros under a key that is not there. Counts as a change.
@@ -309,34 +321,30 @@ impl Shard {
         self.db_mut(db).table.at_mut(at).bytes_mut().expect("made raw above")
     }
 
-    fn extend(&mut self, db: u16, hash: u64, at: Position, len: usize) {
+    fn extend(&mut self, db: u16, hash: u64, at: Position, len: usize) -> &mut [u8] {
         let epoch = self.epoch;
         let entry = self.db_mut(db).table.at_mut(at);
-        if let ValueRef::Blob(blob) = entry.value() {
-            if blob.len() < len {
-                entry.blob_mut().expect("seen above").resize(len, 0);
+        let mut digits = itoa::Buffer::new();
+        let value = match entry.value() {
+            ValueRef::Blob(_) => None,
+            value if len >= BLOB_MIN_BYTES => {
+                let mut grown = Vec::with_capacity(len);
+                grown.extend_from_slice(value.text(&mut digits));
+                Some(NewValue::Blob(Blob::new(grown)))
             }
-            return;
-        }
-        if let ValueRef::Int(n) = entry.value() {
-            let (expiry, access) = (entry.expiry_ms(), entry.access());
-            *entry =
-                Entry::new(hash, entry.key(), raw(itoa::Buffer::new().format(n).as_bytes()), expiry, access);
-            entry.set_mark(epoch);
-        }
-        let ValueRef::Inline { bytes, .. } = entry.value() else {
-            unreachable!("the others were handled above")
+            ValueRef::Int(n) => Some(raw(digits.format(n).as_bytes())),
+            ValueRef::Inline { .. } => None,
         };
-        if len >= BLOB_MIN_BYTES {
-            let mut grown = Vec::with_capacity(len);
-            grown.extend_from_slice(bytes);
-            grown.resize(len, 0);
-            let value = NewValue::Blob(Blob::new(grown));
+        if let Some(value) = value {
             *entry = Entry::new(hash, entry.key(), value, entry.expiry_ms(), entry.access());
             entry.set_mark(epoch);
-        } else if bytes.len() < len {
-            entry.grow_inline(len);
         }
+        match entry.value() {
+            ValueRef::Blob(blob) if blob.len() < len => entry.blob_mut().expect("seen above").resize(len, 0),
+            ValueRef::Inline { bytes, .. } if bytes.len() < len => entry.grow_inline(len),
+            _ => {}
+        }
+        entry.bytes_mut().expect("an integer was made raw above")
     }
 
     /// Empties a database. Returns how many keys it held. A running snapshot gets the table; the rest is freed elsewhere.
@@ -471,4 +479,56 @@ fn raw(bytes: &[u8]) -> NewValue<'_> {
 fn is_large(entry: &Entry) -> bool {
     const FREE_ELSEWHERE_BYTES: usize = 64 * 1024;
     matches!(entry.value(), ValueRef::Blob(blob) if Blob::capacity(blob) > FREE_ELSEWHERE_BYTES)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc::channel;
+
+    const KEY: &[u8] = b"key";
+
+    /// A shard with `value` under the key, a snapshot begun, and what the snapshot is handed when `change` is made.
+    fn check(value: &str, change: impl FnOnce(&mut Shard, u64, Position), expected: &str) {
+        let hasher = Hasher::new((1, 2));
+        let hash = hasher.hash(KEY);
+        let mut shard = Shard::new(1, hasher, Reaper::start());
+        shard.put(0, hash, KEY, crate::executor::string_value(value.as_bytes()), Ttl::At(9), 0);
+        let (sender, captured) = channel();
+        shard.begin_snapshot(sender);
+        let at = shard.find(0, hash, KEY).expect("just put");
+        change(&mut shard, hash, at);
+        let at = shard.find(0, hash, KEY).expect("it stays");
+        let text = |entry: &Entry| {
+            assert_eq!(entry.expiry_ms(), Some(9));
+            entry.value().text(&mut itoa::Buffer::new()).to_vec()
+        };
+        assert_eq!(text(shard.at(0, at)), expected.as_bytes());
+        let mut walked = 0;
+        while shard.walk(10, |_, _| walked += 1) == WalkStep::More {}
+        assert_eq!(walked, 0, "the walk leaves out what was captured");
+        match captured.try_iter().collect::<Vec<_>>().as_slice() {
+            [Captured::Entry { db: 0, entry }] => assert_eq!(text(entry), value.as_bytes()),
+            other => panic!("one entry is captured, not {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_snapshot_has_the_old_value_before_it_changes_in_place() {
+        for value in ["17", "text", &"t".repeat(BLOB_MIN_BYTES - 1), &"t".repeat(BLOB_MIN_BYTES)] {
+            let written = format!("X{}", &value[1..]);
+            check(value, |shard, hash, at| shard.bytes_mut(0, hash, at, KEY, 1)[0] = b'X', &written);
+            let grown = format!("{value}X");
+            let end = value.len();
+            let far = BLOB_MIN_BYTES + 1;
+            let padded = format!("{value}{}", "\0".repeat(far - end));
+            check(
+                value,
+                |shard, hash, at| assert_eq!(shard.bytes_mut(0, hash, at, KEY, far).len(), far),
+                &padded,
+            );
+            check(value, |shard, hash, at| shard.bytes_mut(0, hash, at, KEY, end + 1)[end] = b'X', &grown);
+            check(value, |shard, hash, at| shard.put_at(0, hash, at, KEY, NewValue::Int(5)), "5");
+        }
+    }
 }

@@ -117,6 +117,26 @@ impl Table {
         }
     }
 
+    /// Asks for the memory of the bucket of `hash`. False: not worth it, the table is small.
+    #[inline]
+    pub fn prefetch_bucket(&self, hash: u64) -> bool {
+        const FITS_THE_CACHE_BUCKETS: usize = 32;
+        if self.buckets < FITS_THE_CACHE_BUCKETS {
+            return false;
+        }
+        super::entry::prefetch(self.bucket(self.bucket_index(hash)));
+        true
+    }
+
+    /// Asks for the memory of the entry that `hash` may belong to.
+    #[inline]
+    pub fn prefetch_entry(&self, hash: u64) {
+        if self.len > 0 {
+            let bucket = self.bucket(self.bucket_index(hash));
+            bucket.slots.iter().flatten().filter(|entry| entry.may_match(hash)).for_each(Entry::prefetch);
+        }
+    }
+
     /// The entry at a position that [`Table::find`] gave and no change has come after.
     #[inline]
     pub fn at(&self, position: Position) -> &Entry {

@@ -409,6 +409,16 @@ impl<'k> View<'k> {
         }))
     }
 
+    /// Makes a string raw and changes nothing: what Redis does to one that is looked up for writing a part of it, even if
+    /// nothing is written then. OBJECT ENCODING tells.
+    pub fn make_raw(&mut self, key: &[u8]) {
+        let hash = self.hash(key);
+        let db = self.db;
+        if let Some(at) = self.locate(hash, key, Purpose::Peek) {
+            self.shard(hash).make_raw(db, hash, at);
+        }
+    }
+
     /// Removes a key. Returns whether it was there (an expired one was not).
     pub fn remove(&mut self, key: &[u8]) -> bool {
         let hash = self.hash(key);

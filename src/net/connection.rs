@@ -6,11 +6,14 @@
 
 use super::stream::Stream;
 use super::threads::Place;
-use crate::client::{Client, ClientFlags, Takeover};
-use crate::executor::{Busy, execute};
-use crate::resp::parser::{Arg, Limits, Parser, Progress};
+use crate::client::{Client, ClientFlags, ReplyMode, Takeover};
+use crate::clock::BatchTime;
+use crate::executor::{Busy, PREPARED, execute, prepare};
+use crate::resp::parser::{self, Arg, Limits, Parser, Progress};
 use crate::resp::{Out, Reply};
 use crate::server::Server;
+use crate::snapshot::StartError;
+use smallvec::SmallVec;
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io::{self, ErrorKind};
@@ -43,6 +46,8 @@ pub struct Connection {
     pending: Vec<u8>,
     /// The first request in `pending` was parsed, takes so many bytes, and waits for its locks.
     retry: Option<(usize, u32)>,
+    /// How often the plain request at the beginning of `pending` has tried for its locks in vain.
+    tries: u32,
     /// Replies that the socket has not taken.
     pub out: Out,
     _place: Place,
@@ -79,6 +84,7 @@ impl Connection {
             parser: Parser::default(),
             pending: Vec::new(),
             retry: None,
+            tries: 0,
             out: Out::default(),
             _place: place,
         }
@@ -217,11 +223,11 @@ impl Connection {
         if std::mem::take(&mut self.client.log_grew) {
             self.server.wake_replicas();
         }
-        self.note_buffers(out);
         let sent = self.send(out);
         if !out.is_empty() {
             out.append_to(&mut self.out);
         }
+        self.note_buffers();
         out.shrink(KEPT_OUT_BYTES);
         sent?;
         let held = self.pending.len() + self.parser.held_bytes();
@@ -240,35 +246,103 @@ impl Connection {
 
     fn run_requests<'d>(&mut self, data: &'d [u8], out: &mut Out) -> (&'d [u8], Turn) {
         let mut rest = data;
+        self.client.batch = Some(BatchTime::begin(&self.server.clock));
+        let turn = loop {
+            let turn = if self.may_be_plain() { self.run_plain(&mut rest, out) } else { None };
+            if let Some(turn) = turn.or_else(|| self.run_one(&mut rest, out)) {
+                break turn;
+            }
+        };
+        self.client.batch = None;
+        (rest, turn)
+    }
+
+    fn may_be_plain(&self) -> bool {
+        self.retry.is_none()
+            && self.parser.is_idle()
+            && (self.client.authenticated || !self.server.auth.is_required())
+    }
+
+    /// Runs the whole plain requests at the beginning of `rest`, several at a time; what is not plain is left for
+    /// [`Connection::run_one`].
+    fn run_plain(&mut self, rest: &mut &[u8], out: &mut Out) -> Option<Turn> {
         loop {
-            let (n, tries) = match self.retry.take() {
-                Some(retry) => retry,
-                None => match self.parser.parse(rest, &self.limits()) {
-                    Ok(Progress::Complete(n)) => (n, 0),
-                    Ok(Progress::Incomplete(keep)) => return (&rest[..keep], Turn::Idle),
-                    Err(error) => {
-                        let error = crate::error::Error::err(format!("Protocol error: {}", error.0));
-                        self.server.stats.rejected(None, &error);
-                        Reply::new(out, self.client.proto).error(&error);
-                        return (&[], Turn::Close);
-                    }
-                },
-            };
-            let args = self.parser.args(rest);
-            if !args.is_empty()
-                && let Err(Busy) = execute(&mut self.client, &self.server, &args, out, tries)
+            let mut args = SmallVec::<[Arg<'_>; 4 * PREPARED]>::new();
+            let mut ends = SmallVec::<[(usize, usize); PREPARED]>::new();
+            let mut at = 0;
+            while ends.len() < PREPARED
+                && let Some(n) = parser::plain(&rest[at..], &mut args)
             {
-                self.retry = Some((n, tries + 1));
-                return (rest, Turn::Busy);
+                at += n;
+                ends.push((args.len(), at));
             }
-            rest = &rest[n..];
-            if self.client.takeover.is_some() {
-                return (rest, Turn::Takeover);
+            if ends.is_empty() {
+                return None;
             }
-            if self.client.shared.has(ClientFlags::CLOSE_AFTER_REPLY.union(ClientFlags::CLOSE_ASAP)) {
-                return (rest, Turn::Close);
+            let requests =
+                ends.iter().scan(0, |from, (to, _)| Some(&args[std::mem::replace(from, *to)..*to]));
+            if ends.len() > 1 {
+                prepare(&self.client, &self.server, requests.clone());
             }
+            let mut done = 0;
+            for (args, (_, end)) in requests.zip(&ends) {
+                let tries = std::mem::take(&mut self.tries);
+                if let Err(Busy) = execute(&mut self.client, &self.server, args, out, tries) {
+                    self.tries = tries + 1;
+                    *rest = &rest[done..];
+                    return Some(Turn::Busy);
+                }
+                done = *end;
+                if let Some(turn) = self.diversion() {
+                    *rest = &rest[done..];
+                    return Some(turn);
+                }
+            }
+            *rest = &rest[done..];
         }
+    }
+
+    /// Does the connection do something else now than to run the next request?
+    fn diversion(&self) -> Option<Turn> {
+        if self.client.takeover.is_some() {
+            Some(Turn::Takeover)
+        } else if self.client.shared.has(ClientFlags::CLOSE_AFTER_REPLY.union(ClientFlags::CLOSE_ASAP)) {
+            Some(Turn::Close)
+        } else {
+            None
+        }
+    }
+
+    /// Runs the request at the beginning of `rest`, of whatever form, or keeps what there is of it.
+    fn run_one(&mut self, rest: &mut &[u8], out: &mut Out) -> Option<Turn> {
+        let (n, tries) = match self.retry.take() {
+            Some(retry) => retry,
+            None => match self.parser.parse(rest, &self.limits()) {
+                Ok(Progress::Complete(n)) => (n, 0),
+                Ok(Progress::Incomplete(keep)) => {
+                    *rest = &rest[..keep];
+                    return Some(Turn::Idle);
+                }
+                Err(error) => {
+                    let error = crate::error::Error::err([&b"Protocol error: "[..], &error.0].concat());
+                    self.server.stats.rejected(None, &error);
+                    if self.client.reply_mode == ReplyMode::On {
+                        Reply::new(out, self.client.proto).error(&error);
+                    }
+                    *rest = &[];
+                    return Some(Turn::Close);
+                }
+            },
+        };
+        let args = self.parser.args(rest);
+        if !args.is_empty()
+            && let Err(Busy) = execute(&mut self.client, &self.server, &args, out, tries)
+        {
+            self.retry = Some((n, tries + 1));
+            return Some(Turn::Busy);
+        }
+        *rest = &rest[n..];
+        self.diversion()
     }
 
     fn limits(&self) -> Limits {
@@ -278,11 +352,12 @@ impl Connection {
         }
     }
 
-    fn note_buffers(&self, out: &Out) {
+    fn note_buffers(&self) {
         let shared = &self.client.shared;
         shared.query_bytes.store(self.pending.len(), Relaxed);
         shared.query_capacity.store(self.pending.capacity(), Relaxed);
-        shared.out_bytes.store(out.len(), Relaxed);
+        shared.out_bytes.store(self.out.len(), Relaxed);
+        shared.out_capacity.store(self.out.capacity(), Relaxed);
     }
 
     fn over_output_limit(&self) -> bool {
@@ -376,10 +451,22 @@ impl Connection {
                         self.pending.extend_from_slice(&rest[..keep]);
                         return Ok(());
                     }
-                    Err(error) => return Err(io::Error::other(error.0)),
+                    Err(error) => return Err(io::Error::other(error.to_string())),
                 }
             }
         })
+    }
+
+    /// Replies what a command that took its time has come to.
+    fn answer(&mut self, result: Result<(), crate::error::Error>) {
+        let mut reply = Reply::new(&mut self.out, self.client.proto);
+        match result {
+            Ok(()) => reply.ok(),
+            Err(error) => {
+                reply.error(&error);
+                self.server.stats.rejected(None, &error);
+            }
+        }
     }
 
     async fn take_over(&mut self) -> io::Result<()> {
@@ -403,12 +490,32 @@ impl Connection {
                     }
                 }
             }
+            Some(Takeover::BackgroundSave { answered }) => {
+                let started = crate::control::background_save(&self.server);
+                let mut reply = Reply::new(&mut self.out, self.client.proto);
+                match started {
+                    _ if answered => {}
+                    Ok(()) => reply.simple(crate::commands::persistence::SAVE_STARTED),
+                    Err(StartError::Running) => reply.error(&crate::error::SAVE_RUNNING),
+                    Err(StartError::Failed(_)) => reply.error(&crate::error::SAVE_FAILED),
+                }
+            }
             Some(Takeover::Shutdown { save, force }) => {
                 let (refused, answer) = tokio::sync::oneshot::channel();
                 self.server.orders.give(crate::control::Order::Shutdown { save, force, refused });
                 if let Ok(text) = answer.await {
                     Reply::new(&mut self.out, self.client.proto).error(&crate::error::Error::err(text));
                 }
+            }
+            Some(Takeover::Configure { pairs, local }) => {
+                let (done, answer) = tokio::sync::oneshot::channel();
+                self.server.orders.give(crate::control::Order::Configure { pairs, local, done });
+                self.answer(answer.await.unwrap_or(Err(crate::error::ENDING)));
+            }
+            Some(Takeover::RewriteConfig) => {
+                let server = self.server.clone();
+                let rewrite = move || crate::config_apply::rewrite(&server);
+                self.answer(tokio::task::spawn_blocking(rewrite).await.unwrap_or(Err(crate::error::ENDING)));
             }
             Some(Takeover::Replica(request)) => crate::replication::master::serve(self, request).await?,
             None => {}

@@ -127,13 +127,13 @@ impl Listeners {
         Ok(())
     }
 
-    /// Closes the TCP sockets and accepts on others.
-    ///
-    /// # Errors
-    /// The reactor's.
-    pub fn replace_tcp(&mut self, server: &Arc<Server>, tcp: Vec<std::net::TcpListener>) -> io::Result<()> {
-        self.tcp.drain(..).for_each(|task| task.abort());
-        self.accept(server, tcp, None)
+    /// Closes the TCP sockets; they are closed when this is ready. Connections stay.
+    pub async fn close_tcp(&mut self) {
+        for task in self.tcp.drain(..) {
+            task.abort();
+            // It has been told to end: how it ended says nothing.
+            let _ = task.await;
+        }
     }
 
     /// Closes all sockets.

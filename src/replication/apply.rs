@@ -69,7 +69,7 @@ impl Applier {
                     self.pending = left;
                     break;
                 }
-                Err(error) => return Err(Stopped(format!("Protocol error from master: {}", error.0))),
+                Err(error) => return Err(Stopped(format!("Protocol error from master: {}", error))),
             }
         }
         if std::mem::take(&mut self.client.log_grew) {

@@ -89,7 +89,8 @@ impl Handshake {
     /// # Errors
     /// The master refuses, or says something that makes no sense.
     pub fn receive(&mut self, input: &[u8], out: &mut Vec<u8>) -> Result<Option<(usize, Event)>, Refused> {
-        let Some(end) = memchr::memchr(b'\n', input) else {
+        // A longer line is refused even if its end has come with it, so that it does not matter how the bytes are cut.
+        let Some(end) = memchr::memchr(b'\n', &input[..input.len().min(LINE_MAX_BYTES + 1)]) else {
             let too_long = input.len() > LINE_MAX_BYTES;
             return if too_long { Err(self.unexpected(&input[..128])) } else { Ok(None) };
         };
@@ -167,7 +168,12 @@ impl Handshake {
             Some("+FULLRESYNC") => {
                 let id = words.next().and_then(|id| ReplId::parse(id.as_bytes()));
                 let offset = words.next().and_then(|offset| offset.parse().ok());
-                let (Some(id), Some(offset)) = (id, offset) else { return Err(self.unexpected(line)) };
+                let (Some(id), Some(offset)) = (id, offset) else {
+                    return Err(Refused(format!(
+                        "Master replied with wrong +FULLRESYNC syntax: {}",
+                        shown(line)
+                    )));
+                };
                 self.awaiting = Awaiting::Transfer;
                 Ok(Event::FullResync { id, offset })
             }
@@ -289,6 +295,9 @@ mod tests {
     fn what_makes_no_sense_is_refused_with_its_text() {
         let refused = |lines: &[&str]| play(Introduction::default(), lines).1.expect_err("refused").0;
         assert!(refused(&["HTTP/1.1 400\r\n"]).contains("HTTP/1.1 400"));
+        let endless = format!("+{}\n", "x".repeat(LINE_MAX_BYTES));
+        let mut handshake = Handshake::new(Introduction::default(), &mut Vec::new());
+        assert!(handshake.receive(endless.as_bytes(), &mut Vec::new()).is_err());
         let greeted = ["+PONG\r\n", "+OK\r\n", "+OK\r\n"];
         let after = |line: &str| refused(&[&greeted[..], &[line]].concat());
         assert!(after("+FULLRESYNC abc 1\r\n").contains("+FULLRESYNC abc 1"));

@@ -3,7 +3,7 @@
 use crate::client::Shared;
 use parking_lot::Mutex;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering::Relaxed};
 use tokio::sync::Notify;
 
 /// How far a replica has come. Invariant while online: `acked <= sent <= log.end`.
@@ -27,6 +27,8 @@ pub struct Replica {
     pub progress: Mutex<Progress>,
     /// When it last acknowledged, Unix ms.
     pub acked_at_ms: AtomicI64,
+    /// It has acknowledged something since it came online.
+    pub acknowledged: AtomicBool,
 }
 
 impl Replica {
@@ -38,8 +40,14 @@ impl Replica {
         }
     }
 
+    /// Has it acknowledged anything since it came online?
+    pub fn has_acknowledged(&self) -> bool {
+        self.acknowledged.load(Relaxed)
+    }
+
     /// It has acknowledged `offset`.
     pub fn ack(&self, offset: u64, now_ms: i64) {
+        self.acknowledged.store(true, Relaxed);
         self.acked_at_ms.store(now_ms, Relaxed);
         if let Progress::Online { sent, acked } = &mut *self.progress.lock() {
             *acked = offset.clamp(*acked, (*sent).max(*acked));

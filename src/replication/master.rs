@@ -19,7 +19,7 @@ use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering::Relaxed};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -69,6 +69,7 @@ fn enter(conn: &Connection) -> Arc<Replica> {
         port: client.replconf.listening_port,
         progress: Mutex::new(Progress::AwaitingSnapshot),
         acked_at_ms: AtomicI64::new(conn.server.clock.now_ms()),
+        acknowledged: AtomicBool::new(false),
     });
     client.shared.set_flag(ClientFlags::REPLICA, true);
     conn.server.hub.add(replica.clone());
@@ -117,10 +118,9 @@ impl Link<'_> {
     fn decide(&mut self, request: &SyncRequest) -> Option<u64> {
         let mut ring = self.server.log.lock();
         let kept = ring.start()..=ring.end();
-        let decision = if self.server.log.is_wanted() {
-            decide(request, &ring.ids, kept.clone())
-        } else {
-            Decision::Full(Reason::NotKept)
+        let decision = match decide(request, &ring.ids, kept) {
+            Decision::Continue { .. } if !self.server.log.is_wanted() => Decision::Full(Reason::NotKept),
+            decision => decision,
         };
         let name = self.replica.name();
         let (from, backlog) = match decision {
@@ -177,6 +177,7 @@ impl Link<'_> {
 
     fn go_online(&self, from: u64) {
         *self.replica.progress.lock() = Progress::Online { sent: from, acked: 0 };
+        self.replica.acknowledged.store(false, Relaxed);
         self.replica.acked_at_ms.store(self.server.clock.now_ms(), Relaxed);
     }
 
@@ -274,7 +275,7 @@ impl Link<'_> {
 
     async fn stream(&mut self, mut wait_for_ack: bool) -> io::Result<()> {
         loop {
-            wait_for_ack = wait_for_ack && self.replica.acked() == Some(0);
+            wait_for_ack = wait_for_ack && !self.replica.has_acknowledged();
             if !wait_for_ack && self.queue.is_empty() {
                 self.take_from_log();
             }

@@ -6,8 +6,11 @@ use crate::server::Server;
 use std::io;
 use std::time::Duration;
 
-/// Asks all replicas for an acknowledgement at once, through the stream.
+/// Asks all replicas for an acknowledgement at once, through the stream, if there is one.
 pub fn ask_for_acks(server: &Server) {
+    if !server.log.is_wanted() {
+        return;
+    }
     let mut request = Vec::new();
     encode::request(&mut request, &["REPLCONF", "GETACK", "*"]);
     server.log.append_request(&request);

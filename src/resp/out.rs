@@ -200,7 +200,7 @@ mod tests {
             expected.insert(0, 1);
             assert!(out.is_empty());
             assert_eq!(written(&mut moved, most), expected);
-            assert!(moved.is_empty() && moved.len() == 0);
+            assert!(moved.is_empty());
         }
     }
 

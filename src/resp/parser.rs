@@ -10,6 +10,7 @@
 
 use crate::keyspace::{BLOB_MIN_BYTES, Blob};
 use smallvec::SmallVec;
+use std::fmt;
 
 /// Longest inline request and longest header line, bytes (`PROTO_INLINE_MAX_SIZE`).
 pub const INLINE_MAX_BYTES: usize = 64 * 1024;
@@ -28,11 +29,17 @@ pub struct Limits {
     pub unauthenticated: bool,
 }
 
-/// A protocol error: the text after `ERR Protocol error: `.
+/// A protocol error: the text after `ERR Protocol error: `. Bytes, for it may quote one.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct ProtocolError(pub String);
+pub struct ProtocolError(pub Vec<u8>);
 
-fn fail<T>(text: impl Into<String>) -> Result<T, ProtocolError> {
+impl fmt::Display for ProtocolError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0.escape_ascii())
+    }
+}
+
+fn fail<T>(text: impl Into<Vec<u8>>) -> Result<T, ProtocolError> {
     Err(ProtocolError(text.into()))
 }
 
@@ -94,6 +101,12 @@ pub struct Parser {
 }
 
 impl Parser {
+    /// Is no request begun, so that the next may be read by [`plain`]?
+    #[inline]
+    pub fn is_idle(&self) -> bool {
+        self.done || (self.args_left.is_none() && self.large.is_none() && self.pos == 0)
+    }
+
     /// Is a large argument being received (all of it, perhaps, but not yet looked at)?
     pub fn is_gathering(&self) -> bool {
         self.large.is_some()
@@ -135,7 +148,7 @@ impl Parser {
                 Some(b'*') => {}
                 Some(_) => return self.parse_inline(buf),
             }
-            let Some(count) = self.header(buf, "too big mbulk count string")? else {
+            let Some((_, count)) = self.header(buf, "too big mbulk count string")? else {
                 return Ok(Progress::Incomplete(buf.len()));
             };
             let Some(count) = number(count).filter(|count| *count <= i64::from(i32::MAX)) else {
@@ -156,30 +169,28 @@ impl Parser {
         (self.args_left, self.bulk_len, self.pos, self.large, self.done) = (None, None, 0, None, false);
     }
 
-    /// A line from `pos` on (after its first byte, a mark), without its end; moves `pos` past it.
-    fn header<'b>(&mut self, buf: &'b [u8], too_long: &str) -> Result<Option<&'b [u8]>, ProtocolError> {
+    /// A line from `pos` on, without its end: its mark (the first byte) and the rest. Moves `pos` past it.
+    fn header<'b>(&mut self, buf: &'b [u8], too_long: &str) -> Result<Option<(u8, &'b [u8])>, ProtocolError> {
         let rest = &buf[self.pos..];
-        let Some(end) = rest.iter().take(INLINE_MAX_BYTES + 1).position(|b| *b == b'\r') else {
+        let Some(end) = line_end(b'\r', rest) else {
             return if rest.len() > INLINE_MAX_BYTES { fail(too_long) } else { Ok(None) };
         };
         if rest.len() < end + 2 {
             return Ok(None);
         }
         self.pos += end + 2;
-        Ok(Some(&rest[1..end]))
+        Ok(Some((rest[0], rest.get(1..end).unwrap_or_default())))
     }
 
     fn parse_args(&mut self, buf: &[u8], limits: &Limits) -> Result<Progress, ProtocolError> {
         while let Some(left @ 1..) = self.args_left {
             if self.bulk_len.is_none() {
-                match buf.get(self.pos) {
-                    None => return Ok(Progress::Incomplete(buf.len())),
-                    Some(b'$') => {}
-                    Some(other) => return fail(format!("expected '$', got '{}'", shown(*other))),
-                }
-                let Some(len) = self.header(buf, "too big bulk count string")? else {
+                let Some((mark, len)) = self.header(buf, "too big bulk count string")? else {
                     return Ok(Progress::Incomplete(buf.len()));
                 };
+                if mark != b'$' {
+                    return fail([b"expected '$', got '", &[mark][..], b"'"].concat());
+                }
                 self.bulk_len = Some(bulk_len(len, limits)?);
             }
             let len = self.bulk_len.expect("set above");
@@ -231,7 +242,8 @@ impl Parser {
     }
 
     fn parse_inline(&mut self, buf: &[u8]) -> Result<Progress, ProtocolError> {
-        let Some(end) = memchr::memchr(b'\n', buf) else {
+        // A longer line is refused even if its end has come with it: what is right must not depend on how bytes are cut.
+        let Some(end) = line_end(b'\n', &buf[..buf.len().min(INLINE_MAX_BYTES + 1)]) else {
             return if buf.len() > INLINE_MAX_BYTES {
                 fail("too big inline request")
             } else {
@@ -261,6 +273,54 @@ impl Parser {
     }
 }
 
+/// Appends the arguments of the request at the beginning of `buf` to `args`, if it is there as a whole and plain: an array of
+/// a few short bulk strings. Returns how many bytes it takes; `None` leaves it, and `args` as it was, to a [`Parser`].
+#[inline]
+pub fn plain<'b, A: smallvec::Array<Item = Arg<'b>>>(buf: &'b [u8], args: &mut SmallVec<A>) -> Option<usize> {
+    const ARGS_MAX: usize = 64;
+    let before = args.len();
+    let (count, mut at) = small_number(buf, 0, b'*')?;
+    if count == 0 || count > ARGS_MAX {
+        return None;
+    }
+    for _ in 0..count {
+        let (len, start) = small_number(buf, at, b'$').unwrap_or((BLOB_MIN_BYTES, 0));
+        if len >= BLOB_MIN_BYTES || buf.len() - start < len + 2 {
+            args.truncate(before);
+            return None;
+        }
+        args.push(Arg::Slice(&buf[start..start + len]));
+        at = start + len + 2;
+    }
+    Some(at)
+}
+
+/// A number of up to five digits behind `mark`, and where its line ends.
+#[inline]
+fn small_number(buf: &[u8], at: usize, mark: u8) -> Option<(usize, usize)> {
+    const DIGITS_MAX: usize = 5;
+    let rest = buf.get(at..)?;
+    if *rest.first()? != mark || (*rest.get(1)? == b'0' && *rest.get(2)? != b'\r') {
+        return None;
+    }
+    let mut n = 0;
+    for (position, byte) in rest.iter().enumerate().skip(1).take(DIGITS_MAX + 1) {
+        match byte {
+            b'0'..=b'9' => n = n * 10 + usize::from(byte - b'0'),
+            b'\r' if position > 1 && rest.get(position + 1) == Some(&b'\n') => {
+                return Some((n, at + position + 2));
+            }
+            _ => return None,
+        }
+    }
+    None
+}
+
+/// Where the line ends. A line with a NUL never does: Redis looks for the end with `strchr`.
+fn line_end(end: u8, bytes: &[u8]) -> Option<usize> {
+    memchr::memchr2(end, 0, bytes).filter(|at| bytes[*at] == end)
+}
+
 fn bulk_len(text: &[u8], limits: &Limits) -> Result<usize, ProtocolError> {
     let Some(len) = number(text).filter(|len| (0..=limits.max_bulk_bytes).contains(len)) else {
         return fail("invalid bulk length");
@@ -269,14 +329,6 @@ fn bulk_len(text: &[u8], limits: &Limits) -> Result<usize, ProtocolError> {
         return fail("unauthenticated bulk length");
     }
     Ok(len as usize)
-}
-
-/// Redis prints the byte as it is; what is not a character of its own becomes a replacement.
-fn shown(byte: u8) -> char {
-    match byte {
-        b'\r' | b'\n' => ' ',
-        byte => char::from(byte),
-    }
 }
 
 /// A canonical decimal number, as Redis's `string2ll` reads it: no sign but `-`, no leading zeros, no spaces.
@@ -372,7 +424,40 @@ mod tests {
         check(b"*1\r\n$536870913\r\n", "invalid bulk length");
         check(b"\"abc\r\n", "unbalanced quotes in request");
         check(&[b'a'; INLINE_MAX_BYTES + 2], "too big inline request");
+        check(&[&[b'a'; INLINE_MAX_BYTES + 1][..], b"\n"].concat(), "too big inline request");
         check(&[&b"*"[..], &[b'1'; INLINE_MAX_BYTES + 2]].concat(), "too big mbulk count string");
+    }
+
+    #[test]
+    fn plain_requests_are_read_as_the_parser_reads_them() {
+        let check = |input: &[u8], taken: Option<usize>| {
+            let mut args = SmallVec::<[Arg<'_>; 8]>::new();
+            assert_eq!(plain(input, &mut args), taken, "{}", String::from_utf8_lossy(input));
+            if let Some(n) = taken {
+                let expected = requests(&input[..n], 1 << 20, &LIMITS).unwrap().remove(0);
+                assert_eq!(args.iter().map(|arg| arg.bytes().to_vec()).collect::<Vec<_>>(), expected);
+            } else {
+                assert!(args.is_empty());
+            }
+        };
+        check(b"*2\r\n$3\r\nGET\r\n$1\r\nk\r\n*1\r\n", Some(20));
+        check(b"*2\r\n$3\r\nGET\r\n$0\r\n\r\n", Some(19));
+        for cut in 0..20 {
+            check(&b"*2\r\n$3\r\nGET\r\n$1\r\nk\r\n"[..cut], None);
+        }
+        for other in [
+            "PING\r\n",
+            "*0\r\n",
+            "*-1\r\n",
+            "*1\r\n$-1\r\n",
+            "*01\r\n$1\r\na\r\n",
+            "*1\r\n$01\r\na\r\n",
+            "*65\r\n",
+            "*1\n$1\na\n",
+        ] {
+            check(other.as_bytes(), None);
+        }
+        check(&[&b"*1\r\n$16384\r\n"[..], &[b'x'; 16_386]].concat(), None);
     }
 
     #[test]

@@ -75,6 +75,9 @@ impl Snapshot {
 /// The one snapshot that may run at a time.
 #[derive(Default)]
 pub struct Snapshots {
+    /// Held while one begins: taken before the shards, never by who holds any.
+    starting: Mutex<()>,
+    /// A leaf: whoever holds shards may ask for it.
     current: Mutex<Option<Arc<Snapshot>>>,
     over: Notify,
 }
@@ -116,13 +119,12 @@ impl Snapshots {
         order: Order,
         then: impl FnOnce(&Arc<Server>, &Snapshot) + Send + 'static,
     ) -> Result<Arc<Snapshot>, StartError> {
-        let mut current = self.current.lock();
-        if current.is_some() {
+        let starting = self.starting.lock();
+        if self.current().is_some() {
             return Err(StartError::Running);
         }
         let (snapshot, mut walk) = begin(server, order).map_err(StartError::Failed)?;
-        *current = Some(snapshot.clone());
-        drop(current);
+        drop(starting);
         let (server, running) = (server.clone(), snapshot.clone());
         let background = server.background.clone();
         let mut then = Some(then);
@@ -206,6 +208,7 @@ pub fn begin(server: &Arc<Server>, order: Order) -> Result<(Arc<Snapshot>, Walk)
         abandoned: AtomicBool::new(false),
     });
     drop(ring);
+    *server.snapshots.current.lock() = Some(snapshot.clone());
     drop(held);
     Ok((snapshot.clone(), Walk::new(server.clone(), snapshot, captured, stream_db)))
 }

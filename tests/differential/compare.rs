@@ -5,6 +5,7 @@
 //! rewrites only that part, so that everything around it is still compared. What differs because Redpoll
 //! follows a later version than the oracle is another matter: see `wanted`.
 
+use crate::payload;
 use crate::support::client::Value;
 use crate::syntax::{Args, name, word};
 use crate::wanted;
@@ -63,7 +64,9 @@ const RULES: &[Rule] = &[
     blank("CLIENT INFO", |_, reply| blank_client_lines(reply)),
     blank("CLIENT LIST", |_, reply| blank_client_lines(reply)),
     blank("HELLO", |_, reply| blank_hello(reply)),
-    blank("DEBUG OBJECT", |_, reply| blank_fields(reply, &["at", "lru", "lru_seconds_idle"])),
+    blank("DEBUG OBJECT", |_, reply| blank_fields(reply, DEBUG_FIELDS)),
+    // What a compressor makes of it is its own choice.
+    blank("DUMP", |_, reply| unpack(reply)),
 ];
 
 /// Whether the replies to `args` are the same; `queued` are the commands whose replies EXEC's holds.
@@ -260,6 +263,17 @@ fn blank_client_lines(reply: &mut Value) {
         let mut lines: Vec<&[u8]> = text[format.len()..].split_inclusive(|byte| *byte == b'\n').collect();
         lines.sort();
         *text = [format, &lines.concat()].concat();
+    }
+}
+
+/// DEBUG OBJECT's fields that are an address, a clock, or the success of a compressor.
+const DEBUG_FIELDS: &[&str] = &["at", "lru", "lru_seconds_idle", "serializedlength"];
+
+fn unpack(reply: &mut Value) {
+    if let Value::Bulk(content) = reply
+        && let Some(unpacked) = payload::unpacked(content)
+    {
+        *content = unpacked;
     }
 }
 

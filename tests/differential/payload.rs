@@ -23,7 +23,7 @@ pub fn seal(body: &[u8], version: u16) -> Vec<u8> {
     payload
 }
 
-/// The payload of a plain string shorter than 16 KiB.
+/// The payload of a plain string.
 pub fn string(content: &[u8]) -> Vec<u8> {
     seal(&string_body(content), RDB_VERSION)
 }
@@ -32,7 +32,11 @@ fn string_body(content: &[u8]) -> Vec<u8> {
     let mut body = vec![0];
     match content.len() {
         length @ 0..64 => body.push(length as u8),
-        length => body.extend_from_slice(&[0x40 | (length >> 8) as u8, length as u8]),
+        length @ 64..0x4000 => body.extend_from_slice(&[0x40 | (length >> 8) as u8, length as u8]),
+        length => {
+            body.push(0x80);
+            body.extend_from_slice(&(length as u32).to_be_bytes());
+        }
     }
     body.extend_from_slice(content);
     body
@@ -43,6 +47,67 @@ pub fn int32(number: i32) -> Vec<u8> {
     let mut body = vec![0, 0xc2];
     body.extend_from_slice(&number.to_le_bytes());
     seal(&body, RDB_VERSION)
+}
+
+/// What stands behind the value: the version and the checksum.
+const FOOTER_BYTES: usize = 2 + 8;
+
+/// A DUMP reply as if it had been written without compression, if it is that of a compressed string and its
+/// checksum is right.
+pub fn unpacked(payload: &[u8]) -> Option<Vec<u8>> {
+    let (body, footer) = payload.split_at_checked(payload.len().checked_sub(FOOTER_BYTES)?)?;
+    let version = u16::from_le_bytes([footer[0], footer[1]]);
+    let (packed_len, rest) = length(body.strip_prefix(&[0, 0xc3])?)?;
+    let (len, packed) = length(rest)?;
+    if packed_len != packed.len() || seal(body, version) != payload {
+        return None;
+    }
+    let content = expand(packed).filter(|content| content.len() == len)?;
+    Some(seal(&string_body(&content), version))
+}
+
+/// Whether the value of a payload that says to be a plain string runs on into the footer.
+pub fn is_cut_short(payload: &[u8]) -> bool {
+    let body = &payload[..payload.len().saturating_sub(FOOTER_BYTES)];
+    let length = body.strip_prefix(&[0]).and_then(length);
+    length.is_some_and(|(length, content)| length > content.len())
+}
+
+/// A length in RDB's way, and what follows it.
+fn length(bytes: &[u8]) -> Option<(usize, &[u8])> {
+    match bytes {
+        [short @ 0..0x40, rest @ ..] => Some((usize::from(*short), rest)),
+        [high @ 0x40..0x80, low, rest @ ..] => {
+            Some((usize::from(high & 0x3f) << 8 | usize::from(*low), rest))
+        }
+        [0x80, a, b, c, d, rest @ ..] => Some((u32::from_be_bytes([*a, *b, *c, *d]) as usize, rest)),
+        _ => None,
+    }
+}
+
+/// LZF, byte by byte.
+fn expand(mut packed: &[u8]) -> Option<Vec<u8>> {
+    let mut content = Vec::new();
+    while let Some((token, rest)) = packed.split_first() {
+        packed = rest;
+        if *token < 32 {
+            let (run, rest) = packed.split_at_checked(usize::from(*token) + 1)?;
+            content.extend_from_slice(run);
+            packed = rest;
+            continue;
+        }
+        let mut count = usize::from(token >> 5) + 2;
+        if count == 9 {
+            count += usize::from(*packed.first()?);
+            packed = &packed[1..];
+        }
+        let distance = (usize::from(token & 31) << 8 | usize::from(*packed.first()?)) + 1;
+        packed = &packed[1..];
+        for _ in 0..count {
+            content.push(*content.get(content.len().checked_sub(distance)?)?);
+        }
+    }
+    Some(content)
 }
 
 /// What an edge case writes as `{dump…:…}`: `:text` a string, `-int:n` an integer, `-crc:text` with a wrong
@@ -85,5 +150,29 @@ mod tests {
     #[test]
     fn checksum_is_the_one_of_rdb() {
         assert_eq!(crc64(b"123456789"), 0xe9c6_d914_c4b8_d9ca);
+    }
+
+    #[test]
+    fn what_is_packed_is_unpacked() {
+        // As redis-server 7.0.15 dumps 21 and 100 times the letter a.
+        let packed: [(&[u8], usize); 2] = [
+            (b"\x00\xc3\x06\x15\x01aa\xe0\n\x00\n\x00\xfd\x0c\xb3h\x07A?h", 21),
+            (b"\x00\xc3\t@d\x01aa\xe0W\x00\x01aa\n\x00\xe8\xa3\xb5\x07\xb0m\xf2q", 100),
+        ];
+        for (payload, count) in packed {
+            assert_eq!(unpacked(payload), Some(string(&b"a".repeat(count))));
+            let mut broken = payload.to_vec();
+            broken[5] ^= 1;
+            assert_eq!(unpacked(&broken), None);
+        }
+        assert_eq!(unpacked(&string(b"plain")), None);
+    }
+
+    #[test]
+    fn values_that_run_into_the_footer_are_told() {
+        assert!(is_cut_short(&seal(b"\x00\x05abc", RDB_VERSION)));
+        assert!(!is_cut_short(&seal(b"\x00\x03abc", RDB_VERSION)));
+        assert!(!is_cut_short(&seal(b"\x00\x03abcd", RDB_VERSION)));
+        assert!(!is_cut_short(b""));
     }
 }

@@ -4,6 +4,7 @@
 //! another difference in the same command. What is equal in 7.0 and 7.2 does not belong here, nor
 //! what no two servers have in common (`compare`).
 
+use crate::payload;
 use crate::support::client::Value;
 use crate::syntax::{name, word};
 
@@ -33,9 +34,44 @@ const WANTED: &[Wanted] = &[
         },
     },
     Wanted {
+        reason: "RESET turns off NO-EVICT since 7.2 (that NO-EVICT shows at all is asked in newer.txt)",
+        holds: |args, oracle, tested| {
+            let evictable = |text: &[u8]| String::from_utf8_lossy(text).replace(" flags=e ", " flags=N ");
+            name(args) == "CLIENT"
+                && ["INFO", "LIST"].contains(&word(args, 1).as_str())
+                && oracle.bytes().map(evictable)
+                    == tested.bytes().map(|text| evictable(&without_library(text)))
+        },
+    },
+    Wanted {
         reason: "CLIENT HELP describes the subcommands that 7.2 added",
         holds: |args, oracle, tested| {
             name(args) == "CLIENT" && word(args, 1) == "HELP" && contains_all(tested, oracle)
+        },
+    },
+    Wanted {
+        reason: "the text of this error names <proto> since 7.2",
+        holds: |args, oracle, tested| {
+            name(args) == "HELLO"
+                && oracle.text().starts_with("NOAUTH ")
+                && oracle.text().replace("HELLO AUTH", "HELLO <proto> AUTH") == tested.text()
+        },
+    },
+    Wanted {
+        reason: "there is a loglevel more since 7.2",
+        holds: |args, oracle, tested| {
+            name(args) == "CONFIG"
+                && word(args, 2) == "LOGLEVEL"
+                && format!("{}, nothing", oracle.text()) == tested.text()
+        },
+    },
+    Wanted {
+        reason: "a RESTORE whose value runs on into the payload's own footer is refused; the oracle reads the footer as data",
+        holds: |args, oracle, tested| {
+            name(args) == "RESTORE"
+                && *oracle == Value::Simple(b"OK".to_vec())
+                && tested.text() == "ERR Bad data format"
+                && args.get(3).is_some_and(|payload| payload::is_cut_short(payload))
         },
     },
     Wanted {
@@ -110,6 +146,60 @@ const WANTED: &[Wanted] = &[
     },
 ];
 
+/// What the oracle has and Redpoll does not have yet: each entry goes when its commands come.
+const NOT_BUILT: &[Wanted] = &[
+    Wanted {
+        reason: "commands of later stages are missing",
+        holds: |args, oracle, tested| {
+            name(args) == "COMMAND"
+                && match word(args, 1).as_str() {
+                    "COUNT" => oracle.int() > tested.int(),
+                    "LIST" => contains_all(oracle, &without(tested, NEWER_COMMANDS)),
+                    "" | "INFO" | "DOCS" => contains_all(oracle, &without(tested, NEWER_COMMANDS)),
+                    _ => false,
+                }
+        },
+    },
+    Wanted {
+        reason: "CLIENT CACHING, GETREDIR, TRACKING, TRACKINGINFO, PAUSE, UNPAUSE and UNBLOCK are missing",
+        holds: |args, oracle, tested| {
+            const NEWER: &[&str] = &[
+                "SETINFO <option> <value>",
+                "    Set client meta attr. Options are:",
+                "    * LIB-NAME: the client lib name.",
+                "    * LIB-VER: the client lib version.",
+                "NO-TOUCH (ON|OFF)",
+                "    Will not touch LRU/LFU stats when this mode is on.",
+            ];
+            name(args) == "CLIENT" && word(args, 1) == "HELP" && contains_all(oracle, &without(tested, NEWER))
+        },
+    },
+];
+
+/// Commands that came after the oracle.
+const NEWER_COMMANDS: &[&str] = &["client|setinfo", "client|no-touch", "waitaof"];
+
+/// An array without the elements that have one of these texts.
+fn without(value: &Value, texts: &[&str]) -> Value {
+    let items = value.items().unwrap_or_default();
+    Value::Array(items.iter().filter(|item| !texts.contains(&item.text().as_str())).cloned().collect())
+}
+
+/// Raw replies without the version of the server and the number of the client, as HELLO tells them.
+pub fn without_identity(bytes: &[u8]) -> Vec<u8> {
+    let text =
+        String::from_utf8_lossy(bytes).replace("$6\r\n7.0.15\r\n", &format!("$5\r\n{ANNOUNCED_VERSION}\r\n"));
+    let Some((before, after)) = text.split_once("$2\r\nid\r\n:") else { return bytes.to_vec() };
+    let after = after.trim_start_matches(|c: char| c.is_ascii_digit());
+    [before, "(id)", after].concat().into_bytes()
+}
+
+/// After broken protocol behind CLIENT REPLY OFF the oracle sends nothing and, because it sends nothing, never
+/// closes the connection either, which stays deaf until the client goes. Redpoll closes it.
+pub fn closes_a_deaf_connection(bytes: &[u8], oracle_closed: bool, tested_closed: bool) -> bool {
+    bytes.starts_with(b"CLIENT REPLY OFF\r\n") && !oracle_closed && tested_closed
+}
+
 /// Commands whose COMMAND INFO is not the same in 7.0 and 7.2.
 const REDESCRIBED: &[&str] = &["multi", "watch", "wait", "msetnx", "scan", "randomkey", "command|getkeys"];
 
@@ -149,7 +239,7 @@ fn pairs(value: &Value) -> Option<Vec<(Value, Value)>> {
 
 /// Whether one entry of the list explains the difference. The replies are in normal form.
 pub fn allows(args: &[Vec<u8>], oracle: &Value, tested: &Value) -> bool {
-    WANTED.iter().any(|wanted| (wanted.holds)(args, oracle, tested))
+    WANTED.iter().chain(NOT_BUILT).any(|wanted| (wanted.holds)(args, oracle, tested))
 }
 
 /// Whether all but the version is the same, and the version is the announced one.
@@ -186,8 +276,12 @@ mod tests {
     #[track_caller]
     fn check(command: &str, oracle: Value, tested: Value, expected: bool) {
         let args = syntax::parse(command).unwrap();
-        let reasons: Vec<_> =
-            WANTED.iter().filter(|one| (one.holds)(&args, &oracle, &tested)).map(|one| one.reason).collect();
+        let reasons: Vec<_> = WANTED
+            .iter()
+            .chain(NOT_BUILT)
+            .filter(|one| (one.holds)(&args, &oracle, &tested))
+            .map(|one| one.reason)
+            .collect();
         assert_eq!(!reasons.is_empty(), expected, "{command}: {oracle} {tested} {reasons:?}");
         assert_eq!(allows(&args, &oracle, &tested), expected);
     }
@@ -208,7 +302,8 @@ mod tests {
         check("HELLO", hello("7.0.15", "master"), hello("7.2.4", "master"), true);
         check("HELLO", hello("7.0.15", "master"), hello("7.2.5", "master"), false);
         check("HELLO", hello("7.0.15", "master"), hello("7.2.4", "replica"), false);
-        check("COMMAND COUNT", Value::Int(241), Value::Int(5), false);
+        check("COMMAND LIST", Value::Array(vec![bulk("get")]), Value::Array(vec![bulk("gett")]), false);
+        check("COMMAND LIST", Value::Array(vec![bulk("get")]), Value::Array(vec![bulk("waitaof")]), true);
         let info = |name: &str, arity, first_key| {
             let rest = [Value::Array(vec![]), Value::Int(first_key), Value::Int(0), Value::Int(0)];
             Value::Array(vec![Value::Array([vec![bulk(name), Value::Int(arity)], rest.to_vec()].concat())])

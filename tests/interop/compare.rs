@@ -38,6 +38,11 @@ fn difference(one: &Node, other: &Node) -> Option<String> {
     if offset != other_offset {
         return Some(format!("offset {offset} on {one}, {other_offset} on {other}"));
     }
+    data_difference(one, other)
+}
+
+/// The difference between two nodes' data, wherever their offsets are, or `None`.
+pub fn data_difference(one: &Node, other: &Node) -> Option<String> {
     let (data, other_data) = (data_of(one), data_of(other));
     if data != other_data {
         return Some(format!("between {one} and {other}:\n{}", describe(&data, &other_data)));

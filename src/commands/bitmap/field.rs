@@ -5,10 +5,11 @@
 //! evaluated on the old bytes up to the first that changes one (before it, none sees another's result).
 
 use super::bit_offset;
-use crate::command::{Acl, Flags, Group, KeyFlags, KeySpec, Row};
+use crate::command::{Acl, Flags, Group, KeyFlags, KeySpec, Row, finders};
 use crate::commands::string::{RO_ACCESS, RW_ACCESS_UPDATE};
 use crate::error::{self, Error};
 use crate::executor::Call;
+use crate::keyspace::ValueRef;
 use crate::resp::Reply;
 use crate::resp::parser::number;
 use crate::types::bits;
@@ -18,7 +19,8 @@ pub(super) const BITFIELD: Row = Row::new("bitfield", -2, Group::Bitmap, "3.2.0"
     .flags(Flags::WRITE.union(Flags::DENYOOM))
     .categories(Acl::BITMAP)
     .keys(&[KeySpec::one(1, RW_ACCESS_UPDATE.union(KeyFlags::VARIABLE_FLAGS))
-        .notes("This command allows both access and modification of the key")]);
+        .notes("This command allows both access and modification of the key")])
+    .key_finder(finders::bitfield);
 
 pub(super) const BITFIELD_RO: Row = Row::new("bitfield_ro", -2, Group::Bitmap, "6.0.0", bitfield_ro)
     .flags(Flags::READONLY.union(Flags::FAST))
@@ -188,7 +190,9 @@ fn bitfield(call: &mut Call<'_, '_>) -> Result<(), Error> {
         return read_only(call, &ops);
     };
     let reply = &mut call.reply;
-    let bytes = call.view.edit(call.args.at(1), |old| {
+    let (key, mut raw) = (call.args.at(1), true);
+    let bytes = call.view.edit(key, |old| {
+        raw = old.is_none_or(ValueRef::is_raw);
         let mut digits = itoa::Buffer::new();
         let bytes = old.map_or(&[][..], |old| old.text(&mut digits));
         if bytes.len() < need || ops.iter().any(|op| op.changes(bytes)) {
@@ -200,6 +204,8 @@ fn bitfield(call: &mut Call<'_, '_>) -> Result<(), Error> {
     if let Some(bytes) = bytes {
         call.reply.array(ops.len());
         ops.iter().for_each(|op| op.run(bytes, &mut call.reply));
+    } else if !raw {
+        call.view.make_raw(key);
     }
     Ok(())
 }
@@ -295,6 +301,21 @@ mod tests {
         bench.check("bitfield_ro k set u8 0 1", "-ERR BITFIELD_RO only supports the GET subcommand");
         bench.check("bitfield_ro none get u8 0", "*1 :0");
         assert_eq!(bench.logged(), "SELECT 0 set k a");
+    }
+
+    #[test]
+    fn a_write_makes_the_string_raw_even_if_nothing_changes() {
+        let mut bench = Bench::new();
+        for line in ["bitfield k set u8 0 97", "setbit k 0 0"] {
+            for value in ["a", "a1"] {
+                bench.run(&format!("set k {value}"));
+                bench.check("object encoding k", "$6 embstr");
+                bench.run(line);
+                bench.check("object encoding k", "$3 raw");
+                bench.check("get k", &format!("${} {value}", value.len()));
+            }
+        }
+        assert!(!bench.logged().contains("bit"));
     }
 
     #[test]

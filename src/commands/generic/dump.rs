@@ -19,21 +19,27 @@ const DUMP: Row = Row::new("dump", 2, Group::Generic, "2.6.0", dump)
     .tips(&["nondeterministic_output"]);
 
 fn dump(call: &mut Call<'_, '_>) -> Result<(), Error> {
+    let options = payload_options(call);
     match call.view.read(call.args.at(1)) {
-        Some(entry) => call.reply.bulk(payload_of(entry.value())),
+        Some(entry) => call.reply.bulk(payload_of(entry.value(), options)),
         None => call.reply.null(),
     }
     Ok(())
 }
 
+/// How payloads are written: `rdbcompression` holds for them too.
+pub fn payload_options(call: &Call<'_, '_>) -> rdb::Options {
+    rdb::Options { compress: call.server.config.load().rdbcompression, ..rdb::Options::default() }
+}
+
 /// A value as a DUMP payload.
-pub fn payload_of(value: ValueRef<'_>) -> Vec<u8> {
+pub fn payload_of(value: ValueRef<'_>, options: rdb::Options) -> Vec<u8> {
     let value = match value {
         ValueRef::Int(n) => rdb::ValueRef::Int(n),
         ValueRef::Inline { bytes, .. } => rdb::ValueRef::Str(bytes),
         ValueRef::Blob(blob) => rdb::ValueRef::Str(blob),
     };
-    encode_payload(value, rdb::Options::default())
+    encode_payload(value, options)
 }
 
 const RESTORE: Row = Row::new("restore", -4, Group::Generic, "2.6.0", restore)
@@ -101,7 +107,8 @@ fn restore(call: &mut Call<'_, '_>) -> Result<(), Error> {
     let at_ms = match (ttl_ms, options.absolute) {
         (0, _) => None,
         (at_ms, true) => Some(at_ms),
-        (ttl_ms, false) => Some(ttl_ms.saturating_add(now_ms)),
+        // A time past the end of time wraps into the past, as in Redis.
+        (ttl_ms, false) => Some(ttl_ms.wrapping_add(now_ms)),
     };
     call.reply.ok();
     if at_ms.is_some_and(|at_ms| is_past(call, at_ms)) {
@@ -172,7 +179,7 @@ mod tests {
         let large = "x".repeat(100_000);
         for value in ["v", "12", "-7", "70000", "9223372036854775807", "007", "\"\"", &large] {
             bench.run(&format!("set a {value}"));
-            let payload = crate::commands::generic::dump::payload_of(bench_value(&mut bench).value());
+            let payload = super::payload_of(bench_value(&mut bench).value(), crate::rdb::Options::default());
             let quoted: String = payload.iter().map(|byte| format!("\\x{byte:02x}")).collect();
             bench.check(&format!("restore b 0 \"{quoted}\" replace"), "+OK");
             assert_eq!(bench.run("get b"), bench.run("get a"));

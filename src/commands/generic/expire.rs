@@ -74,9 +74,7 @@ impl Condition {
                 () if call.args.is(at + 3, "xx") => Condition::XX,
                 () if call.args.is(at + 3, "gt") => Condition::GT,
                 () if call.args.is(at + 3, "lt") => Condition::LT,
-                () => {
-                    return Err(Error::err([b"Unsupported option ", word].concat()));
-                }
+                () => return Err(Error::quoting("Unsupported option ", word, "")),
             };
         }
         let others = Condition::XX | Condition::GT | Condition::LT;

@@ -60,7 +60,7 @@ fn add(call: &mut Call<'_, '_>, by: i64) -> Result<(), Error> {
             Some(text) => number(text.text(&mut itoa::Buffer::new())).ok_or(error::NOT_INTEGER)?,
         };
         sum = old.checked_add(by).ok_or(error::OVERFLOW)?;
-        Ok(NewValue::Int(sum))
+        Ok::<_, Error>(NewValue::Int(sum))
     })?;
     call.reply.int(sum);
     Ok(())
@@ -83,7 +83,7 @@ fn incrbyfloat(call: &mut Call<'_, '_>) -> Result<(), Error> {
         };
         let by = LongDouble::parse(by).ok_or(error::NOT_FLOAT)?;
         *sum = old.checked_add(by).ok_or(error::NAN_OR_INFINITY)?.to_text();
-        Ok(NewValue::Bytes { bytes: sum.as_bytes(), raw: false })
+        Ok::<_, Error>(NewValue::Bytes { bytes: sum.as_bytes(), raw: false })
     })?;
     call.reply.bulk(&text);
     call.propagate_instead(&[b"SET", key, text.as_bytes(), b"KEEPTTL"]);
