@@ -151,6 +151,7 @@ impl Story {
                 self.fault();
             } else {
                 self.write();
+                self.read();
             }
             self.observe()?;
         }
@@ -250,6 +251,15 @@ impl Story {
             self.coverage.writes += 1;
             self.note(n);
         }
+    }
+
+    /// Clients read from any node: that changes nothing on a replica.
+    fn read(&mut self) {
+        let n = self.rng.below(self.nodes.len());
+        for _ in 0..self.rng.of(0..4) {
+            self.nodes[n].run(&workload::read(&mut self.rng, &self.plan.habits));
+        }
+        self.note(n);
     }
 
     fn fault(&mut self) {
