@@ -27,6 +27,9 @@ const READ_BYTES: usize = 64 * 1024;
 /// What a connection or a thread keeps of an output buffer when it is empty.
 const KEPT_OUT_BYTES: usize = 256 * 1024;
 
+/// How often a client that waits for the server's end asks whether it goes on after all.
+const ENDING_PAUSE: Duration = Duration::from_millis(20);
+
 struct Buffers {
     read: Vec<u8>,
     out: Out,
@@ -115,6 +118,9 @@ impl Connection {
                     }
                 }
                 Turn::Busy => {
+                    if self.server.is_ending() {
+                        tokio::time::sleep(ENDING_PAUSE).await;
+                    }
                     tokio::task::yield_now().await;
                     turn = self.resume()?;
                 }
