@@ -4,7 +4,8 @@
 //! redis-server is not on PATH, Redpoll is measured alone.
 //!
 //! `cargo bench` builds the server with the bench profile, which is cheap to build. Figures worth keeping come from the
-//! release profile: `cargo build --release`, and REDPOLL_BENCH_BINARY=target/release/redpoll in the environment.
+//! release profile: REDPOLL_BENCH_BINARY in the environment names a copy of its binary. A copy, because `cargo bench` puts its own
+//! build into target/release, in place of what was there.
 
 // Each bench compiles its own copy of this module and uses a part of it.
 #![allow(dead_code)]
