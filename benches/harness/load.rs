@@ -1,0 +1,113 @@
+//! A steady load that does not wait for replies: each operation has its time, whatever became of those before it.
+//!
+//! One thread sends what is due, another reads; a reply's latency counts from the time at which its operation was due. Where the
+//! machine is busy the sender itself wakes late: that is measured beside, since it is in the latencies too.
+
+use super::harness::support::client::encode_command;
+use super::harness::{Noise, key};
+use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+/// Time between two operations: 5,000 a second.
+const PERIOD: Duration = Duration::from_micros(200);
+/// How long the sender sleeps between two looks at what is due.
+const NAP: Duration = Duration::from_millis(1);
+/// One operation in so many is a SET, the others are GETs.
+const SET_EVERY: u64 = 5;
+
+/// What was latest.
+pub struct Lateness {
+    /// A reply after its operation was due.
+    pub replies: Duration,
+    /// The sender after it wanted to wake.
+    pub waking: Duration,
+}
+
+/// A load that goes on until it is stopped.
+pub struct Load {
+    over: Arc<AtomicBool>,
+    sender: JoinHandle<Duration>,
+    reader: JoinHandle<Duration>,
+}
+
+impl Load {
+    /// Reads and writes keys `k:0` to `k:keys - 1`.
+    pub fn start(addr: SocketAddr, keys: usize, value_bytes: usize) -> Load {
+        let stream = TcpStream::connect(addr).expect("the server accepts");
+        stream.set_nodelay(true).expect("a socket's option");
+        let input = stream.try_clone().expect("second handle of a socket");
+        let (due, times) = channel();
+        let over = Arc::new(AtomicBool::new(false));
+        let ended = over.clone();
+        let sender = thread::spawn(move || send(stream, keys, value_bytes, &due, &ended));
+        let reader = thread::spawn(move || read(input, &times).expect("the server replies with RESP"));
+        Load { over, sender, reader }
+    }
+
+    /// Ends it and reads what is still to come.
+    pub fn stop(self) -> Lateness {
+        self.over.store(true, Relaxed);
+        let waking = self.sender.join().expect("the load is taken");
+        Lateness { waking, replies: self.reader.join().expect("the load is answered") }
+    }
+}
+
+/// Sends what is due until it is over; returns the latest waking.
+fn send(
+    mut stream: TcpStream,
+    keys: usize,
+    value_bytes: usize,
+    due: &Sender<Instant>,
+    over: &AtomicBool,
+) -> Duration {
+    let mut noise = Noise::new(11);
+    let (mut next, mut latest) = (Instant::now(), Duration::ZERO);
+    while !over.load(Relaxed) {
+        let now = Instant::now();
+        let mut batch = Vec::new();
+        while next <= now {
+            batch.extend(operation(&mut noise, keys, value_bytes));
+            due.send(next).expect("the reader goes on until we end");
+            next += PERIOD;
+        }
+        stream.write_all(&batch).expect("the server takes commands");
+        let wake = Instant::now() + NAP;
+        thread::sleep(NAP);
+        latest = latest.max(wake.elapsed());
+    }
+    latest
+}
+
+fn operation(noise: &mut Noise, keys: usize, value_bytes: usize) -> Vec<u8> {
+    let key = key(noise.number() as usize % keys);
+    if noise.number().is_multiple_of(SET_EVERY) {
+        encode_command(&[&b"SET"[..], &key, &noise.bytes(value_bytes)])
+    } else {
+        encode_command(&[&b"GET"[..], &key])
+    }
+}
+
+/// Reads a reply for each time; returns the highest latency.
+fn read(input: TcpStream, times: &Receiver<Instant>) -> io::Result<Duration> {
+    let mut input = BufReader::new(input);
+    let (mut line, mut worst) = (Vec::new(), Duration::ZERO);
+    for due in times {
+        line.clear();
+        input.read_until(b'\n', &mut line)?;
+        match line.split_first() {
+            Some((b'+', _)) => {}
+            Some((b'$', len)) => {
+                let len: u64 = String::from_utf8_lossy(len).trim().parse().map_err(io::Error::other)?;
+                io::copy(&mut input.by_ref().take(len + 2), &mut io::sink())?;
+            }
+            _ => return Err(io::Error::other(String::from_utf8_lossy(&line).into_owned())),
+        }
+        worst = worst.max(due.elapsed());
+    }
+    Ok(worst)
+}
