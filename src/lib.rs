@@ -1,4 +1,66 @@
 //! Redpoll: a drop-in replacement for `redis-server` with PSYNC replication at its heart.
+//!
+//! This page is the map of the code. It lists what holds everywhere, where things are, and where they depart from what
+//! one might expect.
+//!
+//! # The way of a request
+//!
+//! ```text
+//! socket → net::Connection → resp::parser → executor → commands::… (a View of the held shards) → effects → replication::log
+//! ```
+//!
+//! # What holds everywhere
+//!
+//! - **Layers.** net → resp → command → keyspace → types. `rdb` knows bytes in, bytes out. Types know no clients, time or
+//!   replies. Only `net`, `replication::{link, master, wait}`, `control` and `cron` await. Nobody matches on a command's name
+//!   outside its row; nobody but [`clock`] asks the time, nobody but [`world`] the operating system for chance.
+//! - **One gate.** A stored value changes in [`keyspace::shard`] alone: there the running snapshot gets the old value first, WATCH
+//!   hears of it, the expiry index follows.
+//! - **One way to run a command.** Clients, EXEC and the master's stream enter [`executor::execute`] with another kind of
+//!   [`client::Client`].
+//! - **One door out.** Effects reach the log through [`executor::propagate`], while the unit's shards are held, so that any two
+//!   commands that share a key are in the log in the order in which they took effect.
+//! - **Locks**, in this order: shards ascending, then the log, then leaf locks (client registry, pub/sub, the running snapshot, a
+//!   mailbox, counters), which never take another. None is held across an await or a system call. Outermost of all are
+//!   `Snapshots::starting` and `Server::config_changes`, taken where no shard is held or only all of them.
+//! - **Who is let in is asked twice**: before a command waits for its locks, and again when it holds them, since the role may have
+//!   changed in between.
+//! - **`unsafe`** stands in [`keyspace::entry`] alone (allocation layout, prefetch hints), and in tests of it under
+//!   AddressSanitizer (`.ci/sanitize`).
+//!
+//! # Where things are
+//!
+//! | module | what |
+//! | --- | --- |
+//! | [`net`] | listening, I/O threads, connections; sockets may be simulated |
+//! | [`resp`] | requests in, replies out, requests for the log |
+//! | [`command`], [`commands`] | the table of commands and what COMMAND tells; a file per family, row and function together |
+//! | [`executor`] | gates → keys → shards → locks → handler → effects → log |
+//! | [`keyspace`] | shards, the linear-hashing table, entries, the expiry index, SCAN's cursor, views |
+//! | [`replication`] | the log, PSYNC as a master, the link as a replica, WAIT |
+//! | [`snapshot`], [`rdb`], [`loader`], [`persistence`] | the data set as it was at one moment; its bytes; loading beside; the file |
+//! | [`config`], [`config_apply`], [`logging`] | one table of directives and all that follows from it; log lines |
+//! | [`server`], [`control`], [`cron`], [`expire`] | what is shared; start, signals and shutdown; the clockwork; active expiry |
+//! | [`client`], [`auth`], [`pubsub`], [`monitor`], [`stats`], [`memory`] | clients and their mailboxes; who may come in; counters |
+//! | [`world`], [`clock`] | time, chance, network, threads: the real ones, or a simulation's |
+//!
+//! A command goes to its family's file; a directive is one row of `config::table`; an INFO field one line of
+//! `commands::info`; an error text one line of [`error`]; what is promised by a directive and not kept yet one row of
+//! `config::not_built`.
+//!
+//! # Departures from the first design, and why
+//!
+//! - The table is **linear hashing** over buckets of one cache line, not extendible hashing: it never pauses either, and its load,
+//!   so its memory per key, is the same at every size.
+//! - A snapshot's **mark is one bit** per entry, not an epoch number: the walk leaves all bits equal at its end, and a snapshot that
+//!   nobody needs any more is walked to its end without output.
+//! - The expiry index is **exact**, 8 to 16 bytes a key; expiry never samples.
+//! - A full resync begins at once: `repl-diskless-sync-delay` is not waited for, as replicas that come later join the running
+//!   snapshot from its first byte.
+//! - Arguments from 16 KiB on are received into the buffer that is stored; shorter ones live in the entry's own allocation.
+//! - A replica's log beyond `repl-backlog-size` is bounded by `client-output-buffer-limit replica`; its spill to disk
+//!   (`repl-backlog-disk-size`) is not built.
+//! - Heavy commands run on their I/O thread; other threads go on, its other connections wait.
 #![deny(unsafe_code)]
 
 pub mod auth;

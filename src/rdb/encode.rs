@@ -191,6 +191,26 @@ impl Writer {
 
     /// One key. The cost is that of copying it, and of LZF where that is tried.
     pub fn record(&mut self, record: &RecordRef<'_>) {
+        self.record_head(record);
+        self.value(record.value);
+        if self.buf.len() - self.summed >= PIECE_BYTES {
+            self.sum();
+        }
+    }
+
+    /// One key whose value is a string of `len` bytes that is not compressed: all but the value's bytes, which follow in
+    /// pieces ([`Writer::piece`]), so that the owner can drain in between.
+    pub fn record_in_pieces(&mut self, record: &RecordRef<'_>, len: usize) {
+        self.record_head(record);
+        put_length(&mut self.buf, len as u64);
+    }
+
+    /// A piece of the value that [`Writer::record_in_pieces`] has begun.
+    pub fn piece(&mut self, bytes: &[u8]) {
+        self.buf.extend_from_slice(bytes);
+    }
+
+    fn record_head(&mut self, record: &RecordRef<'_>) {
         if let Some(ms) = record.expire_ms {
             self.buf.push(opcode::EXPIRE_MS);
             self.buf.extend_from_slice(&ms.to_le_bytes());
@@ -205,10 +225,6 @@ impl Writer {
         }
         self.buf.push(type_of(record.value));
         self.string(record.key);
-        self.value(record.value);
-        if self.buf.len() - self.summed >= PIECE_BYTES {
-            self.sum();
-        }
     }
 
     /// A type byte and a value, as DUMP has them.
@@ -372,6 +388,30 @@ mod tests {
         assert_eq!(whole, write(true));
         let (body, crc) = whole.split_at(whole.len() - 8);
         assert_eq!(crate::rdb::crc64::crc64(body).to_le_bytes(), crc);
+    }
+
+    #[test]
+    fn pieces_make_the_same_record() {
+        let value = vec![b'v'; 100_000];
+        let record = RecordRef {
+            expire_ms: Some(5),
+            eviction: Eviction::None,
+            key: b"k",
+            value: ValueRef::Str(&value),
+        };
+        let options = Options { compress: false, ..Options::default() };
+        let (mut whole, mut pieces) = (Writer::new(options), Writer::new(options));
+        whole.record(&record);
+        whole.eof();
+        pieces.record_in_pieces(&record, value.len());
+        let mut bytes = pieces.take();
+        for piece in value.chunks(30_000) {
+            pieces.piece(piece);
+            bytes.extend(pieces.take());
+        }
+        pieces.eof();
+        bytes.extend(pieces.take());
+        assert!(bytes == whole.take());
     }
 
     #[test]

@@ -280,7 +280,6 @@ impl Link<'_> {
                 self.take_from_log();
             }
             self.turn().await?;
-            self.check_limits()?;
         }
     }
 
@@ -302,6 +301,7 @@ impl Link<'_> {
         let had_something = !self.queue.is_empty();
         self.write()?;
         self.check_silence()?;
+        self.check_limits()?;
         if had_something && self.queue.is_empty() {
             // There may be more to send: see first, but let others of this thread have their turn.
             tokio::task::yield_now().await;

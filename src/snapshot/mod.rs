@@ -27,6 +27,8 @@ use tokio::sync::Notify;
 
 /// Size of the pieces in which the encoded snapshot reaches the spool, bytes.
 const PIECE_BYTES: usize = 256 * 1024;
+/// Strings from this size on are not compressed and go to the spool in pieces, so that no copy of a huge one is made.
+const IN_PIECES_FROM_BYTES: usize = 4 * 1024 * 1024;
 
 /// A running or finished snapshot.
 pub struct Snapshot {
@@ -182,6 +184,7 @@ pub fn begin(server: &Arc<Server>, order: Order) -> Result<(Arc<Snapshot>, Walk)
     let spool = Spool::new(order.file, order.directory)?;
     let (sender, captured) = channel();
     let mut held = server.keyspace.lock_all();
+    let since = server.clock.instant();
     if order.for_replicas {
         server.log.want();
     }
@@ -210,13 +213,13 @@ pub fn begin(server: &Arc<Server>, order: Order) -> Result<(Arc<Snapshot>, Walk)
     drop(ring);
     *server.snapshots.current.lock() = Some(snapshot.clone());
     drop(held);
+    server.stats.record_lock(since.elapsed());
     Ok((snapshot.clone(), Walk::new(server.clone(), snapshot, captured, stream_db)))
 }
 
 /// The work of a snapshot, for the background.
 pub struct Walk {
     server: Arc<Server>,
-    snapshot: Arc<Snapshot>,
     captured: Receiver<Captured>,
     output: Output,
     /// The shard that is being walked.
@@ -231,9 +234,9 @@ impl Walk {
         captured: Receiver<Captured>,
         stream_db: i64,
     ) -> Walk {
-        let mut output = Output::new(&server);
-        output.header(&server, &snapshot, stream_db);
-        Walk { server, snapshot, captured, output, shard: 0, slice: Slice::default() }
+        let mut output = Output::new(server.clone(), snapshot);
+        output.header(stream_db);
+        Walk { server, captured, output, shard: 0, slice: Slice::default() }
     }
 
     /// Walks one slice on, and writes it to the spool. False: all is done, the spool is finished or has failed.
@@ -245,43 +248,19 @@ impl Walk {
         // Behind the last shard, all senders are gone: what is there is all that there will be.
         while let Ok(captured) = self.captured.try_recv() {
             self.output.captured(&captured);
-            self.flush(PIECE_BYTES);
         }
-        self.flush(PIECE_BYTES);
         if self.shard < SHARDS {
             return true;
         }
-        self.finish();
+        self.output.finish();
         false
-    }
-
-    fn flush(&mut self, at_least: usize) {
-        if self.output.writer.buf().len() < at_least {
-            return;
-        }
-        self.snapshot.keys_done.store(self.output.keys, Relaxed);
-        let piece = self.output.writer.take();
-        if !self.is_abandoned() {
-            self.snapshot.spool.push(piece);
-            self.server.wake_replicas();
-        }
-    }
-
-    fn finish(&mut self) {
-        self.output.writer.eof();
-        self.flush(0);
-        let error = self.is_abandoned().then(|| SpoolError("abandoned".into()));
-        self.snapshot.spool.finish(error);
-        self.server.wake_replicas();
-    }
-
-    fn is_abandoned(&self) -> bool {
-        self.snapshot.abandoned.load(Relaxed)
     }
 }
 
-/// Encodes what the walk finds.
+/// Encodes what the walk finds, and hands it to the spool piece by piece.
 struct Output {
+    server: Arc<Server>,
+    snapshot: Arc<Snapshot>,
     writer: rdb::Writer,
     db: Option<u16>,
     policy: crate::keyspace::AccessPolicy,
@@ -291,13 +270,13 @@ struct Output {
 }
 
 impl Output {
-    fn new(server: &Server) -> Output {
-        let config = server.config.load();
+    fn new(server: Arc<Server>, snapshot: Arc<Snapshot>) -> Output {
+        let config = server.config.load_full();
         let options = rdb::Options {
             compress: config.rdbcompression,
+            compress_max_bytes: IN_PIECES_FROM_BYTES,
             checksum: config.rdbchecksum,
             version: config.rdb_compatible_version as u8,
-            ..rdb::Options::default()
         };
         Output {
             writer: rdb::Writer::new(options),
@@ -306,14 +285,41 @@ impl Output {
             eviction: config.maxmemory_policy.evicts(),
             now_ms: server.clock.now_ms(),
             keys: 0,
+            server,
+            snapshot,
         }
     }
 
-    fn header(&mut self, server: &Server, snapshot: &Snapshot, stream_db: i64) {
-        let replication = server.log.is_wanted().then(|| rdb::ReplicationAux {
+    /// Hands what is encoded to the spool, if it is at least so much.
+    fn flush(&mut self, at_least: usize) {
+        if self.writer.buf().len() < at_least {
+            return;
+        }
+        self.snapshot.keys_done.store(self.keys, Relaxed);
+        let piece = self.writer.take();
+        if !self.is_abandoned() {
+            self.snapshot.spool.push(piece);
+            self.server.wake_replicas();
+        }
+    }
+
+    fn finish(&mut self) {
+        self.writer.eof();
+        self.flush(0);
+        let error = self.is_abandoned().then(|| SpoolError("abandoned".into()));
+        self.snapshot.spool.finish(error);
+        self.server.wake_replicas();
+    }
+
+    fn is_abandoned(&self) -> bool {
+        self.snapshot.abandoned.load(Relaxed)
+    }
+
+    fn header(&mut self, stream_db: i64) {
+        let replication = self.server.log.is_wanted().then(|| rdb::ReplicationAux {
             stream_db,
-            id: snapshot.id.as_str(),
-            offset: snapshot.offset as i64,
+            id: self.snapshot.id.as_str(),
+            offset: self.snapshot.offset as i64,
         });
         self.writer.header();
         self.writer.standard_aux(&rdb::Aux {
@@ -363,6 +369,17 @@ impl Output {
             (true, policy) => rdb::Eviction::Frequency(policy.frequency(access, self.now_ms) as u8),
         };
         self.keys += 1;
-        self.writer.record(&rdb::RecordRef { expire_ms: expiry_ms, eviction, key, value });
+        let record = rdb::RecordRef { expire_ms: expiry_ms, eviction, key, value };
+        match value {
+            rdb::ValueRef::Str(bytes) if bytes.len() > IN_PIECES_FROM_BYTES => {
+                self.writer.record_in_pieces(&record, bytes.len());
+                for piece in bytes.chunks(PIECE_BYTES) {
+                    self.writer.piece(piece);
+                    self.flush(PIECE_BYTES);
+                }
+            }
+            _ => self.writer.record(&record),
+        }
+        self.flush(PIECE_BYTES);
     }
 }
