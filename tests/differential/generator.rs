@@ -176,15 +176,15 @@ impl Generator {
                 "INCRBY width fieldoffset int",
                 "OVERFLOW overflow INCRBY width fieldoffset int",
             ],
+            // One with arguments: COMMAND GETKEYS with a bare name is refused by the oracle's arity, by 7.2 only when it runs,
+            // which is not the same inside MULTI.
             "anycommand" => &[
                 "GET key",
                 "MSET key value key value",
                 "COPY key key",
                 "BITOP AND key key key",
                 "LCS key key",
-                "PING",
                 "RENAME key key",
-                "GET",
                 "junk key",
                 "SET key value",
                 "BITFIELD key GET U8 0",
@@ -282,7 +282,7 @@ impl Generator {
 
 /// Commands that are not spoilt: a spoilt one might change the state that the generator keeps in mind.
 fn is_stateful(args: &[Vec<u8>]) -> bool {
-    ["HELLO", "RESET", "QUIT", "CLIENT", "SUBSCRIBE", "PSUBSCRIBE", "FLUSHALL", "FLUSHDB"]
+    ["HELLO", "RESET", "QUIT", "CLIENT", "COMMAND", "SUBSCRIBE", "PSUBSCRIBE", "FLUSHALL", "FLUSHDB"]
         .contains(&name(args).as_str())
 }
 

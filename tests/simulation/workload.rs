@@ -85,7 +85,9 @@ fn value(rng: &mut Rng, habits: &Habits) -> Vec<u8> {
     let len = if rng.percent(habits.large) { rng.pick(&[3_000, 20_000, 40_000]) } else { rng.of(0..60) };
     let seed = rng.next();
     // Half of them compress, half do not.
-    (0..len).map(|at| if seed % 2 == 0 { b'a' } else { (seed.rotate_left(at as u32) ^ at) as u8 }).collect()
+    (0..len)
+        .map(|at| if seed.is_multiple_of(2) { b'a' } else { (seed.rotate_left(at as u32) ^ at) as u8 })
+        .collect()
 }
 
 fn words(words: &[&str]) -> Request {
