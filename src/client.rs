@@ -165,6 +165,8 @@ pub enum Takeover {
     Wait { replicas: usize, timeout_ms: u64, offset: u64 },
     /// SAVE, or DEBUG RELOAD: no further request is read until it is done.
     Save { reload: bool },
+    /// BGSAVE: no further request is read until it has begun. `answered`: its reply is EXEC's already.
+    BackgroundSave { answered: bool },
     /// SHUTDOWN: no further request is read unless it is refused.
     Shutdown { save: Option<bool>, force: bool },
     /// CONFIG SET of where the server listens: no further request is read until it is done.

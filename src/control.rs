@@ -28,8 +28,6 @@ const TICK: Duration = Duration::from_millis(100);
 /// Something for the control thread to do.
 #[derive(Debug)]
 pub enum Order {
-    /// BGSAVE (or a save point).
-    BackgroundSave,
     /// SHUTDOWN: save or not (`None`: as the save points say), although saving fails; the answer comes only if it is refused.
     Shutdown { save: Option<bool>, force: bool, refused: oneshot::Sender<String> },
     /// CONFIG SET of the addresses or the port. The answer is the command's.
@@ -211,10 +209,6 @@ async fn work(server: &Arc<Server>, listeners: &mut Listeners) -> i32 {
 
 async fn carry_out(server: &Arc<Server>, listeners: &mut Listeners, order: Order) -> bool {
     match order {
-        Order::BackgroundSave => {
-            background_save(server);
-            false
-        }
         Order::Shutdown { save, force, refused } => match shut_down(server, save, force).await {
             Ok(()) => true,
             Err(text) => {
@@ -232,8 +226,11 @@ async fn carry_out(server: &Arc<Server>, listeners: &mut Listeners, order: Order
     }
 }
 
-/// Begins a background save, with the lines that Redis writes.
-pub fn background_save(server: &Arc<Server>) {
+/// Begins a background save (BGSAVE, or a save point), with the lines that Redis writes.
+///
+/// # Errors
+/// Another snapshot runs, or the temporary file cannot be made.
+pub fn background_save(server: &Arc<Server>) -> Result<(), StartError> {
     let save = persistence::save(server, |result| {
         if result.is_ok() {
             tracing::info!("Background saving terminated with success");
@@ -241,11 +238,12 @@ pub fn background_save(server: &Arc<Server>) {
             tracing::warn!("Background saving error");
         }
     });
-    match save {
+    match &save {
         Ok(()) => tracing::info!("Background saving started by pid {}", std::process::id()),
         Err(StartError::Running) => {}
         Err(StartError::Failed(error)) => tracing::warn!("Can't save in background: {}", error.0),
     }
+    save
 }
 
 async fn by_signal(server: &Arc<Server>, name: &str) -> bool {

@@ -148,7 +148,6 @@ errors! {
     LOADING = "LOADING Redis is loading the dataset in memory";
     MASTER_DOWN = "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.";
     CANNOT_SAVE = "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands that may modify the data set are disabled, because this instance is configured to report errors during writes if RDB snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for details about the RDB error.";
-    ENDING = "ERR The server is shutting down";
     SAVE_FAILED = "ERR";
     SAVE_RUNNING = "ERR Background save already in progress";
     NO_SHUTDOWN = "ERR No shutdown in progress.";
@@ -157,6 +156,7 @@ errors! {
     WAIT_ON_REPLICA = "ERR WAIT cannot be used with replica instances. Please also note that since Redis 4.0 if a replica is configured to be writable (which is not the default) writes to replicas are just local and are not propagated.";
     TIMEOUT_NOT_INTEGER = "ERR timeout is not an integer or out of range";
     TIMEOUT_NEGATIVE = "ERR timeout is negative";
+    ENDING = "ERR The server is shutting down";
     NO_REPLICAS = "NOREPLICAS Not enough good replicas to write.";
     EXEC_WITHOUT_MULTI = "ERR EXEC without MULTI";
     DISCARD_WITHOUT_MULTI = "ERR DISCARD without MULTI";

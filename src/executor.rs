@@ -287,6 +287,9 @@ fn execute_answering(
             return Ok(());
         }
     };
+    if must_wait_for_the_end(client, server, command) {
+        return Err(Busy);
+    }
     let mut time = client.batch.unwrap_or_else(|| BatchTime::begin(&server.clock));
     if tries > 0 {
         // The time that others held the locks is not ours.
@@ -310,6 +313,9 @@ fn execute_answering(
         }
     };
     let held = lock(&server.keyspace, &first_key.shards, tries)?;
+    if must_wait_for_the_end(client, server, command) {
+        return Err(Busy);
+    }
     if client.kind == Kind::Normal
         && let Err(error) = server.admits(command.row)
     {
@@ -342,6 +348,12 @@ fn execute_answering(
 fn is_http(args: &[Arg<'_>]) -> bool {
     let name = args[0].bytes();
     name.eq_ignore_ascii_case(b"host:") || name.eq_ignore_ascii_case(b"post")
+}
+
+/// While the server ends, whoever would write waits: for the connection's end, or until the server goes on after all.
+fn must_wait_for_the_end(client: &Client, server: &Server, command: &Command) -> bool {
+    const LOGS: Flags = Flags::WRITE.union(Flags::MAY_REPLICATE).union(Flags::QUEUED_SHARDS);
+    server.is_ending() && client.kind == Kind::Normal && command.row.flags.intersects(LOGS)
 }
 
 /// Requests that are prepared for together: their keys' memory is asked for before the first of them needs it.

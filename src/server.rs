@@ -337,9 +337,6 @@ impl Server {
     fn admits_in(&self, trouble: Trouble, row: &Row) -> Result<(), Error> {
         let config = self.config.load();
         let replica = trouble.contains(Trouble::REPLICA);
-        if row.is_write() && trouble.contains(Trouble::ENDING) {
-            return Err(error::ENDING);
-        }
         if row.is_write() && !replica && trouble.contains(Trouble::CANNOT_SAVE) {
             return Err(error::CANNOT_SAVE);
         }

@@ -2,7 +2,6 @@
 
 use crate::client::Takeover;
 use crate::command::{Acl, Flags, Group, Row};
-use crate::control::Order;
 use crate::error::{self, Error};
 use crate::executor::Call;
 use std::sync::atomic::Ordering::Relaxed;
@@ -23,8 +22,13 @@ fn save(call: &mut Call<'_, '_>) -> Result<(), Error> {
     Ok(())
 }
 
+/// BGSAVE's reply.
+pub const SAVE_STARTED: &str = "Background saving started";
+
 const BGSAVE: Row = Row::new("bgsave", -1, Group::Server, "1.0.0", bgsave).flags(ADMIN);
 
+/// The connection begins it before it looks at the next request, so that what comes after BGSAVE is not in its file. In a
+/// transaction it is put off until EXEC is over.
 fn bgsave(call: &mut Call<'_, '_>) -> Result<(), Error> {
     let schedule = call.args.is(1, "schedule");
     if call.args.len() > 2 || (call.args.len() == 2 && !schedule) {
@@ -33,8 +37,11 @@ fn bgsave(call: &mut Call<'_, '_>) -> Result<(), Error> {
     if call.server.snapshots.current().is_some() {
         return Err(error::SAVE_RUNNING);
     }
-    call.server.orders.give(Order::BackgroundSave);
-    call.reply.simple("Background saving started");
+    let answered = call.in_transaction;
+    if answered {
+        call.reply.simple("Background saving scheduled");
+    }
+    call.client.takeover = Some(Takeover::BackgroundSave { answered });
     Ok(())
 }
 
@@ -98,7 +105,12 @@ mod tests {
     #[test]
     fn saves() {
         let mut bench = Bench::new();
-        bench.check("bgsave", "+Background saving started");
+        bench.check("bgsave", "");
+        assert_eq!(bench.client.takeover.take(), Some(Takeover::BackgroundSave { answered: false }));
+        bench.check("multi", "+OK");
+        bench.check("bgsave", "+QUEUED");
+        bench.check("exec", "*1 +Background saving scheduled");
+        assert_eq!(bench.client.takeover.take(), Some(Takeover::BackgroundSave { answered: true }));
         bench.check("bgsave x", "-ERR syntax error");
         bench.check("save", "");
         assert_eq!(bench.client.takeover.take(), Some(Takeover::Save { reload: false }));

@@ -12,6 +12,7 @@ use crate::executor::{Busy, PREPARED, execute, prepare};
 use crate::resp::parser::{self, Arg, Limits, Parser, Progress};
 use crate::resp::{Out, Reply};
 use crate::server::Server;
+use crate::snapshot::StartError;
 use smallvec::SmallVec;
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -25,6 +26,9 @@ use std::time::Duration;
 const READ_BYTES: usize = 64 * 1024;
 /// What a connection or a thread keeps of an output buffer when it is empty.
 const KEPT_OUT_BYTES: usize = 256 * 1024;
+
+/// How often a client that waits for the server's end asks whether it goes on after all.
+const ENDING_PAUSE: Duration = Duration::from_millis(20);
 
 struct Buffers {
     read: Vec<u8>,
@@ -114,6 +118,9 @@ impl Connection {
                     }
                 }
                 Turn::Busy => {
+                    if self.server.is_ending() {
+                        tokio::time::sleep(ENDING_PAUSE).await;
+                    }
                     tokio::task::yield_now().await;
                     turn = self.resume()?;
                 }
@@ -487,6 +494,16 @@ impl Connection {
                         tracing::warn!("{text}");
                         reply.error(&crate::error::SAVE_FAILED);
                     }
+                }
+            }
+            Some(Takeover::BackgroundSave { answered }) => {
+                let started = crate::control::background_save(&self.server);
+                let mut reply = Reply::new(&mut self.out, self.client.proto);
+                match started {
+                    _ if answered => {}
+                    Ok(()) => reply.simple(crate::commands::persistence::SAVE_STARTED),
+                    Err(StartError::Running) => reply.error(&crate::error::SAVE_RUNNING),
+                    Err(StartError::Failed(_)) => reply.error(&crate::error::SAVE_FAILED),
                 }
             }
             Some(Takeover::Shutdown { save, force }) => {

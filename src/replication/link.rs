@@ -527,6 +527,14 @@ impl<'a> Wire<'a> {
         poll_fn(|cx| self.stream.poll_read_ready(cx)).await
     }
 
+    /// A master that takes nothing and says nothing is given up as one that says nothing.
+    async fn wait_writable(&self) -> Result<(), End> {
+        match tokio::time::timeout(TICK, poll_fn(|cx| self.stream.poll_write_ready(cx))).await {
+            Ok(result) => Ok(result?),
+            Err(_) => self.check_silence("MASTER timeout: no data nor PING received..."),
+        }
+    }
+
     /// Reads what is there, if anything.
     fn take(&mut self) -> Result<(), End> {
         if self.used > 0 {
@@ -583,9 +591,7 @@ impl<'a> Wire<'a> {
         while sent < out.len() {
             match self.stream.try_write(&[IoSlice::new(&out[sent..])]) {
                 Ok(n) => sent += n,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    poll_fn(|cx| self.stream.poll_write_ready(cx)).await?;
-                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => self.wait_writable().await?,
                 Err(error) => return Err(error.into()),
             }
         }

@@ -37,13 +37,16 @@ pub async fn serve(conn: &mut Connection, request: SyncRequest) -> io::Result<()
     conn.flush_all().await?;
     let replica = enter(conn);
     let _leaves = Leaves { server: &server, replica: &replica };
+    let now = Instant::now();
     let mut link = Link {
         conn,
         server: &server,
         replica: &replica,
         queue: VecDeque::new(),
         pin: None,
-        sign_at: Instant::now(),
+        sign_at: now,
+        moved_at: now,
+        looked_at: now,
     };
     let result = link.run(request).await;
     if let Some(pin) = link.pin {
@@ -93,6 +96,10 @@ struct Link<'a> {
     pin: Option<Pin>,
     /// When the last newline was sent to a replica that waits.
     sign_at: Instant,
+    /// When the replica last took or said something.
+    moved_at: Instant,
+    /// When its silence was last looked at.
+    looked_at: Instant,
 }
 
 impl Link<'_> {
@@ -294,13 +301,14 @@ impl Link<'_> {
     async fn turn(&mut self) -> io::Result<()> {
         let had_something = !self.queue.is_empty();
         self.write()?;
+        self.check_silence()?;
         if had_something && self.queue.is_empty() {
             // There may be more to send: see first, but let others of this thread have their turn.
             tokio::task::yield_now().await;
             return self.read();
         }
         let Ok(wake) = tokio::time::timeout(TICK, self.conn.wait(!self.queue.is_empty(), true)).await else {
-            return self.check_silence();
+            return Ok(());
         };
         let wake = wake?;
         if wake.called && self.conn.answer_call() {
@@ -317,6 +325,7 @@ impl Link<'_> {
                 Ok(n) => {
                     self.server.stats.repl_output_bytes.fetch_add(n as u64, Relaxed);
                     advance(&mut self.queue, n);
+                    self.moved_at = Instant::now();
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
                 Err(error) => return Err(error),
@@ -328,6 +337,7 @@ impl Link<'_> {
     /// Reads what the replica says: acknowledgements.
     fn read(&mut self) -> io::Result<()> {
         let (replica, server) = (self.replica, self.server);
+        self.moved_at = Instant::now();
         self.conn.read_requests(|_: &mut Client, args: &[Arg<'_>]| {
             if let Some(offset) = acknowledgement(args) {
                 replica.ack(offset, server.clock.now_ms());
@@ -336,11 +346,23 @@ impl Link<'_> {
         })
     }
 
-    fn check_silence(&self) -> io::Result<()> {
-        let online = matches!(*self.replica.progress.lock(), Progress::Online { .. });
+    /// An online replica acknowledges each second; one that loads takes what it is sent. Looked at each second, however
+    /// often the link wakes.
+    fn check_silence(&mut self) -> io::Result<()> {
+        if self.looked_at.elapsed() < TICK {
+            return Ok(());
+        }
+        self.looked_at = Instant::now();
         let timeout_secs = i64::from(self.server.config.load().repl_timeout);
-        if online && self.replica.lag_secs(self.server.clock.now_ms()) > timeout_secs {
-            tracing::warn!("Disconnecting timedout replica (streaming sync): {}", self.replica.name());
+        let online = matches!(*self.replica.progress.lock(), Progress::Online { .. });
+        let (silent, what) = if online {
+            (self.replica.lag_secs(self.server.clock.now_ms()) > timeout_secs, "streaming sync")
+        } else {
+            let stuck_secs = self.moved_at.elapsed().as_secs() as i64;
+            (!self.queue.is_empty() && stuck_secs > timeout_secs, "full sync")
+        };
+        if silent {
+            tracing::warn!("Disconnecting timedout replica ({what}): {}", self.replica.name());
             return Err(ErrorKind::TimedOut.into());
         }
         Ok(())

@@ -76,6 +76,23 @@ pub fn while_saving(server: &Node, f: impl FnOnce()) {
     });
 }
 
+/// What is written after BGSAVE is not in its file, even if it comes with the same packet.
+#[test]
+fn a_background_save_shows_the_moment_of_its_command() {
+    let server = many_threads();
+    let mut client = server.connect();
+    for round in 0..20 {
+        client.line("SET before 1");
+        let _ = std::fs::remove_file(server.dir().join("dump.rdb"));
+        send(&mut client, &lines(&["BGSAVE".into(), "DEL before".into(), "SET after 1".into()]));
+        let dump = decode(&finish_save(&server)).expect("a whole file");
+        let mut keys: Vec<&String> = dump[0].keys().collect();
+        keys.sort_unstable();
+        assert_eq!(keys, ["before"], "round {round}");
+        client.line("DEL after");
+    }
+}
+
 fn look_at_dumps(server: &Node, written: &AtomicU64) {
     let mut busy = 0;
     for round in seeds(ROUNDS) {
@@ -175,6 +192,12 @@ fn save(server: &Node) -> Vec<u8> {
     let path = server.dir().join("dump.rdb");
     let _ = std::fs::remove_file(&path);
     server.call("BGSAVE");
+    finish_save(server)
+}
+
+/// Waits for the end of a background save; its file.
+fn finish_save(server: &Node) -> Vec<u8> {
+    let path = server.dir().join("dump.rdb");
     eventually("the snapshot ends", || server.number("rdb_bgsave_in_progress") == 0);
     assert_eq!(server.info("rdb_last_bgsave_status"), "ok");
     std::fs::read(path).expect("the file of a snapshot")

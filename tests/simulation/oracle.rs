@@ -10,6 +10,7 @@ use redpoll::replication::log::{Ids, ReplId};
 use redpoll::server::Server;
 use std::collections::BTreeMap;
 use std::hash::{Hash as _, Hasher as _};
+use std::sync::atomic::Ordering::Relaxed;
 
 /// The histories so far, and the first thing that was wrong.
 #[derive(Default)]
@@ -109,6 +110,9 @@ impl Oracle {
             return;
         }
         let shown = self.show(server);
+        if server.stats.unexpected_errors.load(Relaxed) > 0 {
+            self.accuse(server, &shown, "a replica cannot run what its master has run");
+        }
         match self.histories.get(&shown.ids.id.0) {
             None => self.accuse(server, &shown, "a replica follows a history that no master has written"),
             Some(history) if shown.end > history.end() => {

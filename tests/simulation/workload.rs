@@ -38,6 +38,17 @@ pub fn writes(rng: &mut Rng, habits: &Habits) -> Vec<Request> {
     requests
 }
 
+/// What a reader asks any node for; keys that have expired are among it.
+pub fn read(rng: &mut Rng, habits: &Habits) -> Request {
+    let key = key(rng, habits);
+    match rng.of(0..4) {
+        0 => words(&["EXISTS", &key]),
+        1 => words(&["SCAN", "0", "COUNT", "1000"]),
+        2 => words(&["RANDOMKEY"]),
+        _ => words(&["GET", &key]),
+    }
+}
+
 fn write(rng: &mut Rng, habits: &Habits) -> Request {
     let (key, other) = (key(rng, habits), key(rng, habits));
     let (key, other) = (key.as_str(), other.as_str());
