@@ -282,10 +282,21 @@ impl Generator {
     }
 }
 
-/// Commands that are not spoilt: a spoilt one might change the state that the generator keeps in mind.
+/// Commands that are not spoilt: a spoilt one might change the state that the generator keeps in mind, or expire just now.
 fn is_stateful(args: &[Vec<u8>]) -> bool {
-    ["HELLO", "RESET", "QUIT", "CLIENT", "COMMAND", "SUBSCRIBE", "PSUBSCRIBE", "FLUSHALL", "FLUSHDB"]
-        .contains(&name(args).as_str())
+    [
+        "HELLO",
+        "RESET",
+        "QUIT",
+        "CLIENT",
+        "COMMAND",
+        "RESTORE",
+        "SUBSCRIBE",
+        "PSUBSCRIBE",
+        "FLUSHALL",
+        "FLUSHDB",
+    ]
+    .contains(&name(args).as_str())
 }
 
 /// A stream of commands as bytes, with some of them broken: for the parser's sake.
