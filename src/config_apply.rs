@@ -114,7 +114,12 @@ fn refused(name: &'static str, reason: impl Into<String>) -> Error {
 
 impl From<SetError> for Error {
     fn from(error: SetError) -> Error {
-        Error::err(error.to_string())
+        match &error {
+            SetError::Unknown(name) => {
+                Error::quoting("Unknown option or number of arguments for CONFIG SET - '", name, "'")
+            }
+            SetError::Refused { .. } => Error::err(error.to_string()),
+        }
     }
 }
 

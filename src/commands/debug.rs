@@ -47,8 +47,7 @@ fn debug(call: &mut Call<'_, '_>) -> Result<(), Error> {
 }
 
 fn unknown(name: &[u8]) -> Error {
-    const BEFORE: &[u8] = b"unknown subcommand or wrong number of arguments for '";
-    Error::err([BEFORE, name, b"'. Try DEBUG HELP."].concat())
+    Error::subcommand_syntax("DEBUG", name)
 }
 
 /// May this client use DEBUG (`enable-debug-command`)?

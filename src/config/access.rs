@@ -15,7 +15,7 @@ use std::fmt;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SetError {
     /// No directive has this name.
-    Unknown(String),
+    Unknown(Vec<u8>),
     /// The directive may not change, stands twice, or its value is wrong.
     Refused {
         /// The name under which it was found.
@@ -29,6 +29,7 @@ impl fmt::Display for SetError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             SetError::Unknown(name) => {
+                let name = String::from_utf8_lossy(name);
                 write!(f, "Unknown option or number of arguments for CONFIG SET - '{name}'")
             }
             SetError::Refused { name, reason } => {
@@ -93,7 +94,7 @@ impl Config {
     ) -> Result<Vec<(&'static Directive, &'static str)>, SetError> {
         let mut rows: Vec<(&'static Directive, &'static str)> = Vec::with_capacity(pairs.len());
         for (asked, _) in pairs {
-            let unknown = || SetError::Unknown(String::from_utf8_lossy(asked).into_owned());
+            let unknown = || SetError::Unknown(asked.clone());
             let (row, name) = Directive::find(asked).ok_or_else(unknown)?;
             let refused = |reason: &str| Err(SetError::Refused { name, reason: reason.into() });
             match row.change {

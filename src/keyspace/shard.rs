@@ -373,6 +373,10 @@ impl Shard {
     /// Exchanges two databases. Watched keys that exist in either count as changed; the swap itself counts as no change
     /// of this shard.
     pub fn swap(&mut self, a: u16, b: u16) {
+        if a == b {
+            // Nobody who watches is to hear of it.
+            return;
+        }
         let Shard { watches, dbs, hasher, .. } = self;
         for (watched, other) in [(a, b), (b, a)] {
             watches.touch_all(watched, |key| {

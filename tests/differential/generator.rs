@@ -176,15 +176,15 @@ impl Generator {
                 "INCRBY width fieldoffset int",
                 "OVERFLOW overflow INCRBY width fieldoffset int",
             ],
+            // One with arguments: COMMAND GETKEYS with a bare name is refused by the oracle's arity, by 7.2 only when it runs,
+            // which is not the same inside MULTI.
             "anycommand" => &[
                 "GET key",
                 "MSET key value key value",
                 "COPY key key",
                 "BITOP AND key key key",
                 "LCS key key",
-                "PING",
                 "RENAME key key",
-                "GET",
                 "junk key",
                 "SET key value",
                 "BITFIELD key GET U8 0",
@@ -248,7 +248,9 @@ impl Generator {
             "index" => rng.pick(INDEXES).into(),
             "width" => rng.pick(WIDTHS).into(),
             "fieldoffset" => rng.pick(FIELD_OFFSETS).into(),
-            "overflow" => rng.pick(&["WRAP", "SAT", "FAIL", "wrap", "junk"]).into(),
+            // Not FAIL: when nothing fits, the oracle makes or lengthens the string all the same, but tells neither WATCH nor
+            // its replicas. Redpoll tells both. (edge/bitmaps.txt has FAIL.)
+            "overflow" => rng.pick(&["WRAP", "SAT", "sat", "wrap", "junk"]).into(),
             "bitop" => rng.pick(&["AND", "OR", "XOR", "and", "NOT", "junk"]).into(),
             "seconds" => far_away(rng, "000", SECONDS),
             "millis" => far_away(rng, "000000", MILLIS),
@@ -280,10 +282,21 @@ impl Generator {
     }
 }
 
-/// Commands that are not spoilt: a spoilt one might change the state that the generator keeps in mind.
+/// Commands that are not spoilt: a spoilt one might change the state that the generator keeps in mind, or expire just now.
 fn is_stateful(args: &[Vec<u8>]) -> bool {
-    ["HELLO", "RESET", "QUIT", "CLIENT", "SUBSCRIBE", "PSUBSCRIBE", "FLUSHALL", "FLUSHDB"]
-        .contains(&name(args).as_str())
+    [
+        "HELLO",
+        "RESET",
+        "QUIT",
+        "CLIENT",
+        "COMMAND",
+        "RESTORE",
+        "SUBSCRIBE",
+        "PSUBSCRIBE",
+        "FLUSHALL",
+        "FLUSHDB",
+    ]
+    .contains(&name(args).as_str())
 }
 
 /// A stream of commands as bytes, with some of them broken: for the parser's sake.

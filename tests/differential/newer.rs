@@ -5,8 +5,13 @@
 
 use crate::support::client::Client;
 use crate::support::server::Server;
+use crate::support::wait_until;
 use crate::syntax;
 use crate::wanted::ANNOUNCED_VERSION;
+use std::time::Duration;
+
+/// How long a server may take to notice that a connection is closed.
+const DEADLINE: Duration = Duration::from_secs(10);
 
 /// What the last reply of a case must be.
 enum Expected {
@@ -32,6 +37,8 @@ pub fn run(text: &str) {
     {
         let (script, expected) = parse(line).unwrap_or_else(|problem| panic!("line {}: {problem}", at + 1));
         let mut client = server.connect();
+        let alone = || client.line("CLIENT LIST").text().lines().count() == 1;
+        wait_until("the server has forgotten the last line's connection", DEADLINE, alone);
         client.line("FLUSHALL");
         let reply = run_script(&mut client, script);
         let holds = match &expected {

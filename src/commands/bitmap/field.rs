@@ -102,11 +102,26 @@ impl Field {
 }
 
 impl Op {
+    /// Redis's distance from the field's maximum overflows for numbers far below its minimum, which then saturate at the
+    /// maximum. Kept (observed: redis-server 7.0.15), for BITFIELD goes to replicas as it came.
+    fn saturates_at_the_wrong_end(self, n: i64) -> bool {
+        let Field { width, signed, .. } = self.field;
+        let overflows = |max: i64| max.checked_sub(n).is_none();
+        signed
+            && width < 64
+            && n < 0
+            && self.overflow == Overflow::Saturate
+            && overflows(i64::MAX >> (64 - width))
+    }
+
     /// The reply and the value to be written, if any.
     fn evaluate(self, bytes: &[u8]) -> (Option<i64>, Option<i64>) {
         let old = self.field.read(bytes);
         match self.action {
             Action::Get => (Some(old), None),
+            Action::Set(n) if self.saturates_at_the_wrong_end(n) => {
+                (Some(old), Some(i64::MAX >> (64 - self.field.width)))
+            }
             Action::Set(n) => {
                 // A negative number is a huge one to a field without a sign.
                 let n = if self.field.signed { i128::from(n) } else { i128::from(n as u64) };

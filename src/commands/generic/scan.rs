@@ -111,6 +111,7 @@ fn scan(call: &mut Call<'_, '_>) -> Result<(), Error> {
 
 /// A cursor as C's `strtoul` reads it: nothing is 0, and a negative number counts from the top.
 fn parse_cursor(text: &[u8]) -> Option<u64> {
+    let text = text.split(|byte| *byte == 0).next().unwrap_or_default();
     let (negative, digits) = match text {
         [] => return Some(0),
         [b'-', digits @ ..] => (true, digits),
@@ -185,7 +186,7 @@ mod tests {
         for bad in ["abc", "18446744073709551616", "\" 0\"", "-", "1x", "--1"] {
             check(&format!("scan {bad}"), "-ERR invalid cursor");
         }
-        for good in ["-1", "18446744073709551615", "+5"] {
+        for good in ["-1", "18446744073709551615", "+5", "\"\\x00\""] {
             assert!(bench().run(&format!("scan {good}")).starts_with("*2 "), "{good}");
         }
     }
