@@ -86,7 +86,13 @@ impl Background {
     pub fn start(&self, name: &str, mut steps: Steps) {
         match self {
             Background::Threads => {
-                let spawned = std::thread::Builder::new().name(name.into()).spawn(move || while steps() {});
+                // Whoever waits for a core goes first: clients must not feel that there is work in the background.
+                let work = move || {
+                    while steps() {
+                        std::thread::yield_now();
+                    }
+                };
+                let spawned = std::thread::Builder::new().name(name.into()).spawn(work);
                 if let Err(error) = spawned {
                     panic!("work that has begun needs its thread: {error}");
                 }

@@ -39,8 +39,19 @@ const PROMISES: &[Promise] = &[
         "there are no ACL files yet: its rules would not hold",
     ),
     Promise("user", Refuse, |c| !c.user.is_empty(), "there are no ACL users yet: the rules would not hold"),
+    Promise(
+        "rename-command",
+        Refuse,
+        |c| !c.rename_command.is_empty(),
+        "commands can't be renamed yet: what should be hidden would not be",
+    ),
     Promise("loadmodule", Refuse, |c| !c.loadmodule.is_empty(), "there are no modules"),
-    Promise("maxmemory", Warn, |c| c.maxmemory > 0 && c.maxmemory_policy.evicts(), "nothing is evicted yet"),
+    Promise(
+        "maxmemory",
+        Warn,
+        |c| c.maxmemory > 0,
+        "the limit is not enforced yet: nothing is evicted or refused",
+    ),
     Promise(
         "notify-keyspace-events",
         Warn,
@@ -100,14 +111,15 @@ mod tests {
     fn promises() {
         assert_eq!(Config::default().not_built(), Default::default());
         check("appendonly yes\ntls-port 1\naclfile x\nuser a on\nloadmodule x.so\ncluster-enabled yes", 6, 0);
-        check("maxmemory 1gb", 0, 0);
+        check("maxmemory 1gb", 0, 1);
         check(
             "maxmemory 1gb\nmaxmemory-policy allkeys-lru\nnotify-keyspace-events KEA\nactivedefrag yes",
             0,
             3,
         );
         check("oom-score-adj yes\nsyslog-enabled yes\nbgsave_cpulist 1\nbio-cpulist 1", 0, 4);
-        check("io-threads-do-reads yes\nrename-command GET G", 0, 0);
+        check("io-threads-do-reads yes", 0, 0);
+        check("rename-command GET G", 1, 0);
     }
 
     #[test]
