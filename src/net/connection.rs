@@ -180,6 +180,7 @@ impl Connection {
             };
             self.count_read(n);
             if self.parser.large().is_some() {
+                self.client.shared.last_interaction_ms.store(self.server.clock.now_ms(), Relaxed);
                 return Ok(Turn::Idle);
             }
             let Buffers { read, out } = buffers;
@@ -196,8 +197,8 @@ impl Connection {
 
     fn count_read(&self, n: usize) {
         let shared = &self.client.shared;
-        shared.last_interaction_ms.store(self.server.clock.now_ms(), Relaxed);
-        shared.total_net_in.fetch_add(n as u64, Relaxed);
+        // Only this thread writes it.
+        shared.total_net_in.store(shared.total_net_in.load(Relaxed) + n as u64, Relaxed);
         self.server.stats.here(|stats| {
             stats.net_input_bytes.add(n as u64);
             stats.reads.add(1);
@@ -252,7 +253,9 @@ impl Connection {
 
     fn run_requests<'d>(&mut self, data: &'d [u8], out: &mut Out) -> (&'d [u8], Turn) {
         let mut rest = data;
-        self.client.batch = Some(BatchTime::begin(&self.server.clock));
+        let mut time = BatchTime::begin(&self.server.clock);
+        self.client.shared.last_interaction_ms.store(time.now_ms(&self.server.clock), Relaxed);
+        self.client.batch = Some(time);
         let turn = loop {
             let turn = if self.may_be_plain() { self.run_plain(&mut rest, out) } else { None };
             if let Some(turn) = turn.or_else(|| self.run_one(&mut rest, out)) {
@@ -381,7 +384,8 @@ impl Connection {
     fn send(&self, out: &mut Out) -> io::Result<()> {
         let (n, result) = out.drain(|slices| self.stream.try_write(slices));
         if n > 0 {
-            self.client.shared.total_net_out.fetch_add(n as u64, Relaxed);
+            let total = &self.client.shared.total_net_out;
+            total.store(total.load(Relaxed) + n as u64, Relaxed);
             self.server.stats.here(|stats| {
                 stats.net_output_bytes.add(n as u64);
                 stats.writes.add(1);
@@ -430,6 +434,24 @@ impl Connection {
         tokio::time::timeout(PATIENCE, all).await.unwrap_or_else(|_| Err(ErrorKind::TimedOut.into()))
     }
 
+    /// Reads once and keeps what came for later: a connection that waits for something finds out that its peer has gone.
+    ///
+    /// # Errors
+    /// The socket's, its end, or more than `client-query-buffer-limit`.
+    pub fn read_ahead(&mut self) -> io::Result<()> {
+        BUFFERS.with_borrow_mut(|buffers| match self.stream.try_read(&mut buffers.read) {
+            Ok(0) => Err(ErrorKind::UnexpectedEof.into()),
+            Ok(n) => {
+                self.count_read(n);
+                self.pending.extend_from_slice(&buffers.read[..n]);
+                let limit = self.server.config.load().client_query_buffer_limit;
+                if self.pending.len() as u64 > limit { Err(ErrorKind::OutOfMemory.into()) } else { Ok(()) }
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(()),
+            Err(error) => Err(error),
+        })
+    }
+
     /// Reads once and gives every whole request to `take` instead of running it (a replica's acknowledgements).
     ///
     /// # Errors
@@ -440,6 +462,8 @@ impl Connection {
                 Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
                 Ok(n) => {
                     self.count_read(n);
+                    let now_ms = self.server.clock.now_ms();
+                    self.client.shared.last_interaction_ms.store(now_ms, Relaxed);
                     self.pending.extend_from_slice(&buffers.read[..n]);
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}

@@ -36,9 +36,12 @@ pub async fn wait(conn: &mut Connection, replicas: usize, timeout_ms: u64, offse
     };
     let gone = async {
         loop {
-            let wake = conn.wait(false, false).await?;
+            let wake = conn.wait(false, true).await?;
             if wake.called && conn.client.shared.has(crate::client::ClientFlags::CLOSE_ASAP) {
                 return Err::<(), io::Error>(io::ErrorKind::ConnectionAborted.into());
+            }
+            if wake.readable {
+                conn.read_ahead()?;
             }
         }
     };
