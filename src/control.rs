@@ -17,7 +17,6 @@ use crate::snapshot::StartError;
 use parking_lot::Mutex;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
@@ -356,14 +355,4 @@ pub fn write_pid_file(config: &Config) {
     {
         tracing::warn!("Failed to write PID file: {error}");
     }
-}
-
-/// Seconds since the server started.
-pub fn uptime_secs(server: &Server) -> i64 {
-    (server.clock.now_ms() - server.started_ms) / 1000
-}
-
-/// How many changes have not been saved.
-pub fn unsaved_changes(server: &Server) -> u64 {
-    server.changes().saturating_sub(server.persistence.changes_at_save.load(Relaxed))
 }

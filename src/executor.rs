@@ -15,7 +15,7 @@ use crate::command::{Command, Flags, Lookup, Row, table};
 use crate::commands::transaction;
 use crate::error::{self, Error};
 use crate::keyspace::view::{Moment, ShardSet, Viewer};
-use crate::keyspace::{BLOB_MIN_BYTES, Held, Keyspace, NewValue, SHARDS, Shard, View, shard_of};
+use crate::keyspace::{Held, Keyspace, NewValue, SHARDS, Shard, View, shard_of};
 use crate::resp::parser::{Arg, number};
 use crate::resp::{Out, Proto, Reply, encode};
 use crate::server::Server;
@@ -588,9 +588,4 @@ pub fn propagate(client: &mut Client, server: &Server, effects: Effects) {
         client.write_offset = server.log.append_unit(&effects.list);
         client.log_grew = true;
     }
-}
-
-/// Is this argument so large that it is stored without a copy?
-pub fn is_large(arg: &[u8]) -> bool {
-    arg.len() >= BLOB_MIN_BYTES
 }
