@@ -2,3 +2,4 @@
 
 pub mod bits;
 pub mod long_double;
+pub mod map;
