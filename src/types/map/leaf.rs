@@ -398,8 +398,10 @@ impl Leaf {
     }
 
     fn reallocate(&mut self, needed: usize) {
-        let mut len = buffer_len(needed.max(self.used()));
+        let needed = needed.max(self.used());
+        let mut len = buffer_len(needed);
         if offset_width(len) == 4 {
+            // It may have been reckoned with narrow offsets.
             len = buffer_len(needed + 2 * room(self.len() + 1));
         }
         if offset_width(len) != offset_width(self.buffer().len()) {
