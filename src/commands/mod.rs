@@ -11,6 +11,7 @@ pub mod info;
 pub mod persistence;
 pub mod pubsub;
 pub mod replication;
+pub mod set;
 pub mod string;
 #[cfg(test)]
 pub mod testing;
@@ -38,6 +39,7 @@ pub const FAMILIES: &[&[Row]] = &[
     persistence::ROWS,
     pubsub::ROWS,
     replication::ROWS,
+    set::ROWS,
     string::ROWS,
     transaction::ROWS,
 ];

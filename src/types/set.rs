@@ -75,6 +75,12 @@ impl Set {
         Some(set)
     }
 
+    /// A copy that shares this set's memory, if a set of its members is a table however it came about.
+    pub fn shared_if_large(&self, limits: &Limits) -> Option<Set> {
+        let large = self.len() > max_ints(limits).max(limits.set_max_listpack_entries);
+        (large && matches!(self, Set::Table(_))).then(|| self.clone())
+    }
+
     /// Prepares for so many members to be added at once: more than the encoding may ever hold make it a table.
     pub fn expect(&mut self, members: usize, limits: &Limits) {
         let most = match self {
@@ -302,9 +308,8 @@ fn fits(len: usize, text_len: usize, limits: &Limits) -> bool {
 /// May these integers and a text of `text_len` bytes become a listpack?
 fn may_be_packed(ints: &Intset, text_len: usize, limits: &Limits) -> bool {
     let ends = ints.first().into_iter().chain(ints.last()).map(Element::Int);
-    let (longest, largest) = ends.fold((0, 0), |(text, bytes), end| {
-        (end.len().max(text), Listpack::element_bytes(end).max(bytes))
-    });
+    let (longest, largest) = ends
+        .fold((0, 0), |(text, bytes), end| (end.len().max(text), Listpack::element_bytes(end).max(bytes)));
     fits(ints.len(), text_len.max(longest), limits)
         && Listpack::new().may_grow_by(largest * ints.len() + text_len)
 }
@@ -442,7 +447,9 @@ mod tests {
 
     #[test]
     fn popping_takes_each_once_and_rebuilds_what_little_remains() {
-        for (count, encoding) in [(500, "hashtable"), (880, "listpack"), (990, "listpack"), (800, "hashtable")] {
+        for (count, encoding) in
+            [(500, "hashtable"), (880, "listpack"), (990, "listpack"), (800, "hashtable")]
+        {
             let mut set = set_of(words(1..=1000));
             let mut seed = 1usize;
             let popped = set.pop_many(count, &LIMITS, |below| {
