@@ -129,6 +129,10 @@ fn restore(call: &mut Call<'_, '_>) -> Result<(), Error> {
             string_value(&small)
         }
     };
+    if there {
+        // The old value is removed first, and nobody hears of that.
+        call.view.notify(events::NEW, key);
+    }
     call.view.set(key, value, at_ms.map_or(Ttl::Clear, Ttl::At));
     call.view.notify(Event::new(Class::GENERIC, "restore"), key);
     if let Some(access) = options.access(call.view.moment.access, now_ms) {
