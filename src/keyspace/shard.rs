@@ -173,13 +173,25 @@ impl Shard {
         }
     }
 
-    /// Sets a key's value, creating the key if need be.
-    pub fn put(&mut self, db: u16, hash: u64, key: &[u8], value: NewValue<'_>, ttl: Ttl, access: u32) {
-        match self.find(db, hash, key) {
+    /// Sets a key's value, creating the key if need be. Returns when what was there before expired, if it did.
+    pub fn put(
+        &mut self,
+        db: u16,
+        hash: u64,
+        key: &[u8],
+        value: NewValue<'_>,
+        ttl: Ttl,
+        access: u32,
+    ) -> Option<i64> {
+        let old = match self.find(db, hash, key) {
             Some(at) => self.replace(db, hash, at, value, ttl, access),
-            None => self.create(db, hash, key, value, ttl, access),
-        }
+            None => {
+                self.create(db, hash, key, value, ttl, access);
+                None
+            }
+        };
         self.changed(db, key);
+        old
     }
 
     /// Sets the value at a position; TTL and access bits stay. A change.
@@ -209,7 +221,16 @@ impl Shard {
         db.table.insert(hash, entry, |key| hasher.hash(key));
     }
 
-    fn replace(&mut self, db: u16, hash: u64, at: Position, value: NewValue<'_>, ttl: Ttl, access: u32) {
+    /// Returns the old expiry.
+    fn replace(
+        &mut self,
+        db: u16,
+        hash: u64,
+        at: Position,
+        value: NewValue<'_>,
+        ttl: Ttl,
+        access: u32,
+    ) -> Option<i64> {
         self.save_before_change(db, at);
         let epoch = self.epoch;
         let db = &mut self.dbs[usize::from(db)];
@@ -235,6 +256,7 @@ impl Shard {
             db.move_expiry(hash, old, new);
         }
         garbage.into_iter().for_each(|entry| self.reaper.bury(entry));
+        old
     }
 
     /// Hands the old value to the running snapshot unless it has it already.

@@ -237,7 +237,9 @@ impl Pair {
     }
 
     fn put(&mut self, db: u16, key: &[u8], value: &Value, ttl: Ttl) {
-        value.with(|value| self.shard.put(db, HASHER.hash(key), key, value, ttl, 7));
+        value.with(|value| {
+            self.shard.put(db, HASHER.hash(key), key, value, ttl, 7);
+        });
         let slot = self.data.entry((db, key.to_vec())).or_default();
         let expiry = match ttl {
             Ttl::Keep => slot.1,

@@ -354,13 +354,37 @@ impl<'k> View<'k> {
     /// Sets a key to a string, whatever was there.
     pub fn set(&mut self, key: &[u8], value: NewValue<'_>, ttl: Ttl) {
         let hash = self.hash(key);
-        let (db, access) = (self.db, self.moment.access.initial(self.moment.now_ms));
         // A dead value must not pass its TTL on.
         if ttl == Ttl::Keep {
             self.locate(hash, key, Purpose::Peek);
         }
+        let (db, access) = (self.db, self.inherited_access(hash, key));
+        self.put(db, hash, key, value, ttl, access);
+    }
+
+    /// Puts a value over whatever is there. What was dead counts as expired just now; it needs no DEL of its own.
+    fn put(&mut self, db: u16, hash: u64, key: &[u8], value: NewValue<'_>, ttl: Ttl, access: u32) {
         self.changes += 1;
-        self.shard(hash).put(db, hash, key, value, ttl, access);
+        let old = self.shard(hash).put(db, hash, key, value, ttl, access);
+        if self.moment.viewer == Viewer::OnMaster && self.moment.is_expired(old) {
+            self.shard(hash).stats.expired += 1;
+        }
+    }
+
+    /// The access bits of a value that replaces what is under the key: LFU counts one more access to what was there before,
+    /// unless that is dead.
+    fn inherited_access(&mut self, hash: u64, key: &[u8]) -> u32 {
+        let (db, moment) = (self.db, self.moment);
+        let fresh = moment.access.initial(moment.now_ms);
+        if moment.access == AccessPolicy::Lru {
+            return fresh;
+        }
+        let shard = self.shard(hash);
+        let old = shard.find(db, hash, key).map(|at| shard.at(db, at));
+        let Some(old) = old.filter(|old| !moment.is_expired(old.expiry_ms())).map(Entry::access) else {
+            return fresh;
+        };
+        if moment.no_touch { old } else { moment.access.touched(old, moment.now_ms, || self.random()) }
     }
 
     /// Replaces a string (or nothing) by what `make` makes of it; the TTL stays. One lookup, and where the new value
@@ -380,7 +404,9 @@ impl<'k> View<'k> {
         let value = make(at.map(|at| shard.at(db, at).value()))?;
         match at {
             Some(at) => shard.put_at(db, hash, at, key, value),
-            None => shard.put(db, hash, key, value, Ttl::Clear, fresh),
+            None => {
+                shard.put(db, hash, key, value, Ttl::Clear, fresh);
+            }
         }
         self.changes += 1;
         Ok(())
@@ -463,9 +489,7 @@ impl<'k> View<'k> {
     fn place(&mut self, to: &[u8], to_db: u16, entry: &Entry, access: u32) {
         let hash = self.hash(to);
         let ttl = entry.expiry_ms().map_or(Ttl::Clear, Ttl::At);
-        self.changes += 1;
-        let value = NewValue::from_ref(entry.value());
-        self.shard(hash).put(to_db, hash, to, value, ttl, access);
+        self.put(to_db, hash, to, NewValue::from_ref(entry.value()), ttl, access);
     }
 
     /// Sets the LRU or LFU bits of a key (RESTORE's IDLETIME and FREQ).

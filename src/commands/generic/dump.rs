@@ -80,14 +80,16 @@ impl Options {
         Ok(options)
     }
 
-    /// The access bits that the options ask for, if the policy keeps what they tell.
-    fn access(&self, policy: AccessPolicy, now_ms: i64) -> Option<u32> {
-        match policy {
+    /// The access bits of the restored key: what the options ask for, if the policy keeps what they tell; else those of a new
+    /// key, whatever was replaced.
+    fn access(&self, policy: AccessPolicy, now_ms: i64) -> u32 {
+        let asked = match policy {
             AccessPolicy::Lru => self.idle_secs.map(|secs| access_of_idle(secs, now_ms)),
             AccessPolicy::Lfu { .. } => {
                 self.frequency.map(|frequency| access_of_frequency(frequency, now_ms))
             }
-        }
+        };
+        asked.unwrap_or_else(|| policy.initial(now_ms))
     }
 }
 
@@ -127,9 +129,7 @@ fn restore(call: &mut Call<'_, '_>) -> Result<(), Error> {
         }
     };
     call.view.set(key, value, at_ms.map_or(Ttl::Clear, Ttl::At));
-    if let Some(access) = options.access(call.view.moment.access, now_ms) {
-        call.view.set_access(key, access);
-    }
+    call.view.set_access(key, options.access(call.view.moment.access, now_ms));
     if let (Some(at_ms), false) = (at_ms, options.absolute) {
         propagate_absolute(call, at_ms);
     }

@@ -118,9 +118,13 @@ fn set(call: &mut Call<'_, '_>) -> Result<(), Error> {
         reply_old(call)?;
     }
     let key = call.args.at(1);
-    if let Some(only) = options.only
-        && call.view.exists(key) != (only == Only::IfThere)
-    {
+    let refused = match options.only {
+        None => false,
+        Some(Only::IfMissing) => call.view.exists(key),
+        // What is there is an access for the LFU counter once it is overwritten.
+        Some(Only::IfThere) => call.view.peek(key).is_none(),
+    };
+    if refused {
         if !options.get {
             call.reply.null();
         }
