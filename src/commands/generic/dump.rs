@@ -1,7 +1,9 @@
 //! DUMP and RESTORE: one value as an RDB payload, out and in.
 
+use super::OVERWRITES;
 use super::expire::is_past;
-use crate::command::{Acl, Flags, Group, KeyFlags, KeySpec, Row};
+use crate::command::{Acl, Flags, Group, KeySpec, Row};
+use crate::commands::string::RO_ACCESS;
 use crate::error::{self, Error};
 use crate::executor::{Call, string_value};
 use crate::keyspace::access::{access_of_frequency, access_of_idle};
@@ -15,7 +17,7 @@ pub const ROWS: &[Row] = &[DUMP, RESTORE];
 const DUMP: Row = Row::new("dump", 2, Group::Generic, "2.6.0", dump)
     .flags(Flags::READONLY)
     .categories(Acl::KEYSPACE)
-    .keys(&[KeySpec::one(1, KeyFlags::RO.union(KeyFlags::ACCESS))])
+    .keys(&[KeySpec::one(1, RO_ACCESS)])
     .tips(&["nondeterministic_output"]);
 
 fn dump(call: &mut Call<'_, '_>) -> Result<(), Error> {
@@ -45,7 +47,7 @@ pub fn payload_of(value: ValueRef<'_>, options: rdb::Options) -> Vec<u8> {
 const RESTORE: Row = Row::new("restore", -4, Group::Generic, "2.6.0", restore)
     .flags(Flags::WRITE.union(Flags::DENYOOM))
     .categories(Acl::KEYSPACE.union(Acl::DANGEROUS))
-    .keys(&[KeySpec::one(1, KeyFlags::OW.union(KeyFlags::UPDATE))]);
+    .keys(&[KeySpec::one(1, OVERWRITES)]);
 
 /// What stands after RESTORE's payload.
 #[derive(Default)]
