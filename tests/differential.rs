@@ -37,6 +37,8 @@ mod patterns;
 mod payload;
 #[path = "differential/pools.rs"]
 mod pools;
+#[path = "differential/rewrite.rs"]
+mod rewrite;
 #[path = "differential/session.rs"]
 mod session;
 #[path = "differential/shrink.rs"]
@@ -155,6 +157,11 @@ fn info_counters_agree() {
 #[test]
 fn monitor_lines_agree() {
     counts::monitor(include_str!("differential/counts/monitor.txt"));
+}
+
+#[test]
+fn rewritten_files_agree() {
+    rewrite::run();
 }
 
 /// Everything that helps to understand a difference.
