@@ -8,6 +8,7 @@ use super::string::RO_ACCESS;
 use crate::command::{Acl, Flags, Group, KeyFlags, KeySpec, Row};
 use crate::error::{self, Error};
 use crate::executor::Call;
+use crate::keyspace::events::{Class, Event};
 use crate::keyspace::view::Viewer;
 use crate::keyspace::{NewValue, ValueRef, View};
 use crate::types::hyperloglog::sparse::Op;
@@ -18,6 +19,9 @@ use smallvec::SmallVec;
 
 /// The family's rows.
 pub const ROWS: &[Row] = &[PFADD, PFCOUNT, PFMERGE, PFDEBUG, PFSELFTEST];
+
+/// What happens to a key whose sketch grows; PFMERGE adds many at once.
+const ADDED: Event = Event::new(Class::STRING, "pfadd");
 
 impl From<Corrupted> for Error {
     fn from(_: Corrupted) -> Error {
@@ -81,7 +85,9 @@ fn pfadd(call: &mut Call<'_, '_>) -> Result<(), Error> {
             changed
         }
     };
-    if !changed {
+    if changed {
+        call.view.notify(ADDED, key);
+    } else {
         call.view.make_raw(key);
     }
     call.reply.int(i64::from(changed));
@@ -178,6 +184,7 @@ fn pfmerge(call: &mut Call<'_, '_>) -> Result<(), Error> {
     }
     target.forget_estimate();
     store(call, key, &target)?;
+    call.view.notify(ADDED, key);
     call.reply.ok();
     Ok(())
 }

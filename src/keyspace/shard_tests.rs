@@ -141,7 +141,7 @@ type Stored = (Vec<u8>, Option<i64>);
 type Data = BTreeMap<(u16, Vec<u8>), Stored>;
 
 fn stored(entry: &Entry) -> Stored {
-    (entry.value().text(&mut itoa::Buffer::new()).to_vec(), entry.expiry_ms())
+    (entry.string().expect("a string").text(&mut itoa::Buffer::new()).to_vec(), entry.expiry_ms())
 }
 
 struct Snapshot {
@@ -276,7 +276,14 @@ impl Pair {
         self.dirty += 1;
         self.touch(from_db, from, true);
         let ttl = entry.expiry_ms().map_or(Ttl::Clear, Ttl::At);
-        self.shard.put(to_db, HASHER.hash(to), to, NewValue::from_ref(entry.value()), ttl, entry.access());
+        self.shard.put(
+            to_db,
+            HASHER.hash(to),
+            to,
+            NewValue::from_stored(entry.stored()),
+            ttl,
+            entry.access(),
+        );
         self.data.insert((to_db, to.to_vec()), stored(&entry));
         self.dirty += 1;
         self.touch(to_db, to, false);
