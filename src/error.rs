@@ -109,6 +109,11 @@ errors! {
     CORRUPTED_HLL = "INVALIDOBJ Corrupted HLL object detected";
     HLL_NOT_SPARSE = "ERR HLL encoding is not sparse";
     NO_SPECIFIED_KEY = "ERR The specified key does not exist";
+    NOT_A_DIGEST = "ERR must be exactly 16 hexadecimal characters";
+    DELEX_CONDITION = "ERR Invalid condition. Use IFEQ, IFNE, IFDEQ, or IFDNE";
+    INVALID_NUMKEYS = "ERR invalid numkeys value";
+    WRONG_PAIRS = "ERR wrong number of key-value pairs";
+    CLUSTER_DISABLED = "ERR This instance has cluster support disabled";
     LCS_IDX_AND_LEN = "ERR If you want both the length and indexes, please just use IDX.";
     LCS_TOO_LONG = "ERR String too long for LCS";
     LCS_TOO_LARGE = "ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len";

@@ -2,6 +2,7 @@
 
 pub mod bitmap;
 pub mod client;
+pub mod cluster;
 pub mod command;
 pub mod config;
 pub mod connection;
@@ -25,6 +26,7 @@ use crate::executor::Call;
 pub const FAMILIES: &[&[Row]] = &[
     bitmap::ROWS,
     client::ROWS,
+    cluster::ROWS,
     command::ROWS,
     config::ROWS,
     connection::ROWS,
