@@ -483,8 +483,17 @@ impl<'k> View<'k> {
         Some(self.shard(hash).at(db, at))
     }
 
-    /// Looks a key up for a question about it (TYPE, TTL, OBJECT): counts a hit or a miss, but is no access.
+    /// Looks a key up for a question about it (TYPE, TTL): counts a hit or a miss, but is no access.
     pub fn look(&mut self, key: &[u8]) -> Option<&Entry> {
+        if self.look_silently(key).is_none() {
+            self.notify(events::KEY_MISS, key);
+            return None;
+        }
+        self.stored(key)
+    }
+
+    /// As [`View::look`], and nobody hears of a miss (OBJECT).
+    pub fn look_silently(&mut self, key: &[u8]) -> Option<&Entry> {
         let hash = self.hash(key);
         let at = self.locate(hash, key, Purpose::Look)?;
         let db = self.db;
@@ -543,26 +552,30 @@ impl<'k> View<'k> {
             self.locate(hash, key, Purpose::Peek);
         }
         let (db, access) = (self.db, self.inherited_access(hash, key));
-        self.put(db, hash, key, value, ttl, access);
+        if self.put(db, hash, key, value, ttl, access) {
+            self.notify(events::NEW, key);
+        }
     }
 
-    /// Puts a value over whatever is there. What was dead counts as expired just now; it needs no DEL of its own.
-    fn put(&mut self, db: u16, hash: u64, key: &[u8], value: NewValue<'_>, ttl: Ttl, access: u32) {
+    /// Puts a value over whatever is there. What was dead has expired just now; it needs no DEL of its own. Returns whether
+    /// nothing was there, or nothing alive.
+    fn put(&mut self, db: u16, hash: u64, key: &[u8], value: NewValue<'_>, ttl: Ttl, access: u32) -> bool {
         self.changes += 1;
-        match self.shard(hash).put(db, hash, key, value, ttl, access) {
-            Before::Nothing => self.notify_in(db, events::NEW, key),
-            Before::Value { expiry_ms } if self.is_dead(expiry_ms) => {
+        let before = self.shard(hash).put(db, hash, key, value, ttl, access);
+        self.collect_ready(hash);
+        match before {
+            Before::Value { expiry_ms } if self.must_delete(expiry_ms) => {
                 self.shard(hash).stats.expired += 1;
                 self.notify_in(db, events::EXPIRED, key);
-                self.notify_in(db, events::NEW, key);
+                true
             }
-            Before::Value { .. } => {}
+            Before::Value { .. } => false,
+            Before::Nothing => true,
         }
-        self.collect_ready(hash);
     }
 
     /// Is a key with this expiry ours to delete?
-    fn is_dead(&self, expiry_ms: Option<i64>) -> bool {
+    fn must_delete(&self, expiry_ms: Option<i64>) -> bool {
         self.moment.viewer == Viewer::OnMaster && self.moment.is_expired(expiry_ms)
     }
 
@@ -696,6 +709,7 @@ impl<'k> View<'k> {
         let hash = self.hash(to);
         let ttl = entry.expiry_ms().map_or(Ttl::Clear, Ttl::At);
         self.put(to_db, hash, to, NewValue::from_stored(entry.stored()), ttl, access);
+        self.notify_in(to_db, events::NEW, to);
     }
 
     /// Sets the LRU or LFU bits of a key (RESTORE's IDLETIME and FREQ).

@@ -7,7 +7,7 @@ use super::expiring::{Only, TtlOption, deadline_ms};
 use crate::command::{Acl, Begin, Find, Flags, Group, KeyFlags, KeySpec, Row};
 use crate::error::{self, Error};
 use crate::executor::{Args, Call};
-use crate::keyspace::Ttl;
+use crate::keyspace::{Ttl, events};
 
 pub(super) const MSETEX: Row = Row::new("msetex", -4, Group::String, "8.4.0", msetex)
     .flags(Flags::WRITE.union(Flags::DENYOOM))
@@ -65,6 +65,10 @@ fn msetex(call: &mut Call<'_, '_>) -> Result<(), Error> {
     if !refused {
         for at in (FIRST..end).step_by(2) {
             call.view.set(call.args.at(at), call.args.value(at + 1), ttl);
+            call.view.notify(events::SET, call.args.at(at));
+            if matches!(ttl, Ttl::At(_)) {
+                call.view.notify(events::EXPIRE, call.args.at(at));
+            }
         }
         propagate(call, FIRST..end, ttl);
     }
