@@ -14,41 +14,113 @@ use support::wait_until;
 
 const SCRIPTS: &[(&str, &str)] = &[
     ("one waits, one pushes", "a> BLPOP k 0 & | b> RPUSH k x y | a< | b> LRANGE k 0 -1"),
-    ("first come, first served", "a> BLPOP k 0 & | b> BLPOP k 0 & | c> RPUSH k 1 2 3 | a< | b< | c> LRANGE k 0 -1"),
+    (
+        "first come, first served",
+        "a> BLPOP k 0 & | b> BLPOP k 0 & | c> RPUSH k 1 2 3 | a< | b< | c> LRANGE k 0 -1",
+    ),
     ("of several keys the one that came", "a> BLPOP k l 0 & | b> RPUSH l x | a<"),
     ("the first of several keys that are there", "b> RPUSH l x | b> RPUSH k y | a> BLPOP k l 0"),
     ("from the other end", "a> BRPOP k 0 & | b> RPUSH k x y z | a< | b> LRANGE k 0 -1"),
-    ("a list made in a transaction", "a> BLPOP k 0 & | b> MULTI | b> RPUSH k x | b> DEL k | b> RPUSH k y z | b> EXEC | a< | b> LRANGE k 0 -1"),
-    ("a list that a transaction takes back", "a> BLPOP k 0 & | b> MULTI | b> RPUSH k x | b> DEL k | b> EXEC | a- | b> RPUSH k y | a<"),
-    ("a key of another type leaves them waiting", "a> BLPOP k 0 & | b> SET k x | a- | b> DEL k | b> RPUSH k y | a<"),
+    (
+        "a list made in a transaction",
+        "a> BLPOP k 0 & | b> MULTI | b> RPUSH k x | b> DEL k | b> RPUSH k y z | b> EXEC | a< | b> LRANGE k 0 -1",
+    ),
+    (
+        "a list that a transaction takes back",
+        "a> BLPOP k 0 & | b> MULTI | b> RPUSH k x | b> DEL k | b> EXEC | a- | b> RPUSH k y | a<",
+    ),
+    (
+        "a key of another type leaves them waiting",
+        "a> BLPOP k 0 & | b> SET k x | a- | b> DEL k | b> RPUSH k y | a<",
+    ),
     ("a list that comes by RENAME", "a> BLPOP k 0 & | b> RPUSH l x | b> RENAME l k | a< | b> EXISTS k l"),
     ("a list that comes by COPY", "a> BLPOP k 0 & | b> RPUSH l x | b> COPY l k | a< | b> EXISTS k l"),
     ("a list that comes by SWAPDB", "a> BLPOP k 0 & | b> SELECT 1 | b> RPUSH k x | b> SWAPDB 0 1 | a<"),
     ("a list that comes by MOVE", "a> BLPOP k 0 & | b> SELECT 1 | b> RPUSH k x | b> MOVE k 0 | a<"),
-    ("a list that comes by SORT", "a> BLPOP k 0 & | b> RPUSH l 2 1 | b> SORT l STORE k | a< | b> LRANGE k 0 -1"),
-    ("another database's list is not theirs", "a> BLPOP k 0 & | b> SELECT 1 | b> RPUSH k x | a- | b> SELECT 0 | b> RPUSH k y | a<"),
+    (
+        "a list that comes by SORT",
+        "a> BLPOP k 0 & | b> RPUSH l 2 1 | b> SORT l STORE k | a< | b> LRANGE k 0 -1",
+    ),
+    (
+        "another database's list is not theirs",
+        "a> BLPOP k 0 & | b> SELECT 1 | b> RPUSH k x | a- | b> SELECT 0 | b> RPUSH k y | a<",
+    ),
     ("from list to list", "a> BLMOVE k l LEFT RIGHT 0 & | b> RPUSH k x | a< | b> LRANGE l 0 -1"),
-    ("along a chain of waiters", "a> BLMOVE k l LEFT RIGHT 0 & | b> BLMOVE l m LEFT RIGHT 0 & | c> BLPOP m 0 & | d> RPUSH k x | a< | b< | c< | d> EXISTS k l m"),
+    (
+        "along a chain of waiters",
+        "a> BLMOVE k l LEFT RIGHT 0 & | b> BLMOVE l m LEFT RIGHT 0 & | c> BLPOP m 0 & | d> RPUSH k x | a< | b< | c< | d> EXISTS k l m",
+    ),
     ("in a circle", "a> BRPOPLPUSH k k 0 & | b> RPUSH k x | a< | b> LRANGE k 0 -1"),
-    ("a destination of another type", "a> BLMOVE k l LEFT RIGHT 0 & | b> SET l x | b> RPUSH k y | a< | b> LRANGE k 0 -1"),
-    ("several elements at once", "a> BLMPOP 0 2 k l LEFT COUNT 2 & | b> RPUSH l 1 2 3 | a< | b> LRANGE l 0 -1"),
-    ("no waiting in a transaction", "a> MULTI | a> BLPOP k 0 | a> BLMOVE k l LEFT LEFT 0 | a> BZPOPMIN z 0 | a> EXEC"),
-    ("time runs out", "a> BLPOP k 0.01 | a> BLMOVE k l LEFT LEFT 0.01 | a> BLMPOP 0.01 1 k LEFT | a> BZPOPMIN z 0.01 | a> BZMPOP 0.01 1 z MIN"),
-    ("what is no time", "a> BLPOP k -1 | a> BLPOP k x | a> BLPOP k 1e400 | a> BLPOP k nan | a> BLPOP k inf | a> BLPOP k 99999999999999999 | a> BLPOP k 0x"),
-    ("the smallest of a sorted set", "a> BZPOPMIN z 0 & | b> BZPOPMAX z 0 & | c> ZADD z 1 x 2 y 3 w | a< | b< | c> ZRANGE z 0 -1"),
-    ("several of a sorted set", "a> BZMPOP 0 2 y z MAX COUNT 2 & | b> ZADD z 1 x 2 y 3 w | a< | b> ZRANGE z 0 -1"),
-    ("a sorted set that comes by ZUNIONSTORE", "a> BZPOPMIN z 0 & | b> ZADD y 1 x | b> ZUNIONSTORE z 1 y | a<"),
-    ("the next entry of a stream", "a> XREAD BLOCK 0 STREAMS s $ & | b> XADD s 1-1 f v | a< | a> XREAD BLOCK 10 STREAMS s 1-1"),
-    ("all readers get it", "a> XREAD BLOCK 0 STREAMS s $ & | b> XREAD BLOCK 0 STREAMS s $ & | c> XADD s 1-1 f v | a< | b<"),
+    (
+        "a destination of another type",
+        "a> BLMOVE k l LEFT RIGHT 0 & | b> SET l x | b> RPUSH k y | a< | b> LRANGE k 0 -1",
+    ),
+    (
+        "several elements at once",
+        "a> BLMPOP 0 2 k l LEFT COUNT 2 & | b> RPUSH l 1 2 3 | a< | b> LRANGE l 0 -1",
+    ),
+    (
+        "no waiting in a transaction",
+        "a> MULTI | a> BLPOP k 0 | a> BLMOVE k l LEFT LEFT 0 | a> BZPOPMIN z 0 | a> EXEC",
+    ),
+    (
+        "time runs out",
+        "a> BLPOP k 0.01 | a> BLMOVE k l LEFT LEFT 0.01 | a> BLMPOP 0.01 1 k LEFT | a> BZPOPMIN z 0.01 | a> BZMPOP 0.01 1 z MIN",
+    ),
+    (
+        "what is no time",
+        "a> BLPOP k -1 | a> BLPOP k x | a> BLPOP k 1e400 | a> BLPOP k nan | a> BLPOP k inf | a> BLPOP k 99999999999999999 | a> BLPOP k 0x",
+    ),
+    (
+        "the smallest of a sorted set",
+        "a> BZPOPMIN z 0 & | b> BZPOPMAX z 0 & | c> ZADD z 1 x 2 y 3 w | a< | b< | c> ZRANGE z 0 -1",
+    ),
+    (
+        "several of a sorted set",
+        "a> BZMPOP 0 2 y z MAX COUNT 2 & | b> ZADD z 1 x 2 y 3 w | a< | b> ZRANGE z 0 -1",
+    ),
+    (
+        "a sorted set that comes by ZUNIONSTORE",
+        "a> BZPOPMIN z 0 & | b> ZADD y 1 x | b> ZUNIONSTORE z 1 y | a<",
+    ),
+    (
+        "the next entry of a stream",
+        "a> XREAD BLOCK 0 STREAMS s $ & | b> XADD s 1-1 f v | a< | a> XREAD BLOCK 10 STREAMS s 1-1",
+    ),
+    (
+        "all readers get it",
+        "a> XREAD BLOCK 0 STREAMS s $ & | b> XREAD BLOCK 0 STREAMS s $ & | c> XADD s 1-1 f v | a< | b<",
+    ),
     ("not what was there", "b> XADD s 1-1 f v | a> XREAD BLOCK 0 STREAMS s $ & | b> XADD s 1-2 f w | a<"),
-    ("one of a group gets it", "c> XGROUP CREATE s g $ MKSTREAM | a> XREADGROUP GROUP g A BLOCK 0 STREAMS s > & | b> XREADGROUP GROUP g B BLOCK 0 STREAMS s > & | c> XADD s 1-1 f v | a< | c> XADD s 1-2 f v | b< | c> XPENDING s g"),
-    ("a group that is destroyed", "c> XGROUP CREATE s g $ MKSTREAM | a> XREADGROUP GROUP g A BLOCK 0 STREAMS s > & | c> XGROUP DESTROY s g | a<"),
-    ("waiting again after waiting", "a> BLPOP k 0 & | b> RPUSH k x | a< | a> BLPOP k 0 & | b> RPUSH k y | a<"),
+    (
+        "one of a group gets it",
+        "c> XGROUP CREATE s g $ MKSTREAM | a> XREADGROUP GROUP g A BLOCK 0 STREAMS s > & | b> XREADGROUP GROUP g B BLOCK 0 STREAMS s > & | c> XADD s 1-1 f v | a< | c> XADD s 1-2 f v | b< | c> XPENDING s g",
+    ),
+    (
+        "a group that is destroyed",
+        "c> XGROUP CREATE s g $ MKSTREAM | a> XREADGROUP GROUP g A BLOCK 0 STREAMS s > & | c> XGROUP DESTROY s g | a<",
+    ),
+    (
+        "waiting again after waiting",
+        "a> BLPOP k 0 & | b> RPUSH k x | a< | a> BLPOP k 0 & | b> RPUSH k y | a<",
+    ),
     ("what was sent meanwhile is answered after", "a> BLPOP k 0 & | a> PING & | b> RPUSH k x | a< | a<"),
-    ("in the third version of the protocol", "a> HELLO 3 & | a< | a> BLPOP k 0.01 | a> BLPOP k 0 & | b> RPUSH k x | a< | a> BZPOPMIN z 0 & | b> ZADD z 1.5 x | a<"),
-    ("unblocked by another", "a> BLPOP k 0 & | b> UNBLOCK a | a< | a> BLMOVE k l LEFT LEFT 0 & | b> UNBLOCK a TIMEOUT | a< | a> BLPOP k 0 & | b> UNBLOCK a ERROR | a< | b> UNBLOCK a"),
-    ("two wait, one push in a script of commands", "a> BLPOP k l 0 & | b> BLPOP l k 0 & | c> MULTI | c> RPUSH l 1 | c> RPUSH k 2 | c> EXEC | a< | b<"),
-    ("a push of many for many", "a> BLPOP k 0 & | b> BRPOP k 0 & | c> BLMOVE k l RIGHT LEFT 0 & | d> RPUSH k 1 2 3 4 5 | a< | b< | c< | d> LRANGE k 0 -1 | d> LRANGE l 0 -1"),
+    (
+        "in the third version of the protocol",
+        "a> HELLO 3 & | a< | a> BLPOP k 0.01 | a> BLPOP k 0 & | b> RPUSH k x | a< | a> BZPOPMIN z 0 & | b> ZADD z 1.5 x | a<",
+    ),
+    (
+        "unblocked by another",
+        "a> BLPOP k 0 & | b> UNBLOCK a | a< | a> BLMOVE k l LEFT LEFT 0 & | b> UNBLOCK a TIMEOUT | a< | a> BLPOP k 0 & | b> UNBLOCK a ERROR | a< | b> UNBLOCK a",
+    ),
+    (
+        "two wait, one push in a script of commands",
+        "a> BLPOP k l 0 & | b> BLPOP l k 0 & | c> MULTI | c> RPUSH l 1 | c> RPUSH k 2 | c> EXEC | a< | b<",
+    ),
+    (
+        "a push of many for many",
+        "a> BLPOP k 0 & | b> BRPOP k 0 & | c> BLMOVE k l RIGHT LEFT 0 & | d> RPUSH k 1 2 3 4 5 | a< | b< | c< | d> LRANGE k 0 -1 | d> LRANGE l 0 -1",
+    ),
 ];
 
 /// How long a client may take to wait, or to stop waiting.
