@@ -115,6 +115,7 @@ errors! {
     WRONG_PAIRS = "ERR wrong number of key-value pairs";
     CLUSTER_DISABLED = "ERR This instance has cluster support disabled";
     LCS_IDX_AND_LEN = "ERR If you want both the length and indexes, please just use IDX.";
+    LCS_NOT_STRINGS = "ERR The specified keys must contain string values";
     LCS_TOO_LONG = "ERR String too long for LCS";
     LCS_TOO_LARGE = "ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len";
     INDEX_OUT_OF_RANGE = "ERR index out of range";
