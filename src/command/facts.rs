@@ -9,8 +9,23 @@ use super::{Begin, Find, KeyFlags, KeySpec, Row, table};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 
-/// Commands of our own, with the reason why no fact is known of them.
-const OWN: &[(&str, &str)] = &[];
+/// Commands of which no fact is known, with the reason.
+const OWN: &[(&str, &str)] = &[
+    ("hexpire", SINCE_7_4),
+    ("hpexpire", SINCE_7_4),
+    ("hexpireat", SINCE_7_4),
+    ("hpexpireat", SINCE_7_4),
+    ("httl", SINCE_7_4),
+    ("hpttl", SINCE_7_4),
+    ("hexpiretime", SINCE_7_4),
+    ("hpexpiretime", SINCE_7_4),
+    ("hpersist", SINCE_7_4),
+    ("hgetdel", SINCE_8_0),
+    ("hgetex", SINCE_8_0),
+    ("hsetex", SINCE_8_0),
+];
+const SINCE_7_4: &str = "Redis 7.4 has it first";
+const SINCE_8_0: &str = "Redis 8.0 has it first";
 
 fn facts() -> Map<String, Value> {
     serde_json::from_str(include_str!("../../tests/data/commands.json")).expect("the facts are JSON")
