@@ -9,6 +9,7 @@ pub mod connection;
 pub mod debug;
 pub mod generic;
 pub mod hyperloglog;
+pub mod hash;
 pub mod info;
 pub mod persistence;
 pub mod pubsub;
@@ -39,6 +40,7 @@ pub const FAMILIES: &[&[Row]] = &[
     generic::object::ROWS,
     generic::dump::ROWS,
     hyperloglog::ROWS,
+    hash::ROWS,
     info::ROWS,
     persistence::ROWS,
     pubsub::ROWS,

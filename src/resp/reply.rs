@@ -35,7 +35,8 @@ impl<'o> Reply<'o> {
         Reply { out: self.out, proto: self.proto }
     }
 
-    fn resp3(&self) -> bool {
+    /// Does the client speak RESP3?
+    pub fn resp3(&self) -> bool {
         self.proto == Proto::Resp3
     }
 
