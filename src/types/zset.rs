@@ -387,3 +387,157 @@ impl<'a> Iterator for Members<'a> {
 }
 
 impl ExactSizeIterator for Members<'_> {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keyspace::Hasher;
+    use proptest::prelude::*;
+
+    fn limits(entries: usize) -> Limits {
+        Limits {
+            hash_max_listpack_entries: 0,
+            hash_max_listpack_value: 0,
+            set_max_intset_entries: 0,
+            set_max_listpack_entries: 0,
+            set_max_listpack_value: 0,
+            zset_max_listpack_entries: entries,
+            zset_max_listpack_value: 8,
+            list_max_listpack_size: 0,
+            list_compress_depth: 0,
+            stream_node_max_bytes: 0,
+            stream_node_max_entries: 0,
+            hll_sparse_max_bytes: 0,
+            hasher: Hasher::new((1, 2)),
+        }
+    }
+
+    type Model = Vec<(f64, Vec<u8>)>;
+
+    /// Compares what both halves tell with the model.
+    #[track_caller]
+    fn check(zset: &Zset, model: &Model) {
+        assert_eq!((zset.len(), zset.is_empty()), (model.len(), model.is_empty()));
+        let expected: Vec<_> = model.iter().map(|(score, member)| (member.clone(), *score)).collect();
+        let owned = |(member, score): (Element<'_>, f64)| (member.to_vec(), score);
+        assert_eq!(zset.iter().map(owned).collect::<Vec<_>>(), expected);
+        let backward: Vec<_> = zset.range(1..model.len(), Direction::Backward).map(owned).collect();
+        assert!(backward.iter().eq(expected.get(1..).unwrap_or(&[]).iter().rev()));
+        for (rank, (score, member)) in model.iter().enumerate() {
+            assert_eq!(zset.rank(member), Some((rank, *score)));
+            assert_eq!(zset.score(member), Some(*score));
+            assert_eq!(zset.nth(rank).map(owned), Some(expected[rank].clone()));
+            let below = model.iter().filter(|(other, _)| other < score).count();
+            assert_eq!(zset.count_before(&Cut::BelowScore(*score)), below);
+        }
+        let mut scanned = Vec::new();
+        let cursor = zset.scan(0, usize::MAX, |member, score| scanned.push((member.to_vec(), score)));
+        scanned.sort_by(|(a, x), (b, y)| x.total_cmp(y).then_with(|| a.cmp(b)));
+        assert_eq!((cursor, scanned), (0, expected));
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Insert(u16, i8),
+        Remove(u16),
+        RemoveRange(usize, usize),
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let step = prop_oneof![
+            6 => (0..60u16, -3..4i8).prop_map(|(member, score)| Step::Insert(member, score)),
+            2 => (0..60u16).prop_map(Step::Remove),
+            1 => (0..50usize, 0..4usize).prop_map(|(from, count)| Step::RemoveRange(from, count)),
+        ];
+        prop::collection::vec(step, 0..200)
+    }
+
+    fn member(n: u16) -> Vec<u8> {
+        if n % 3 == 0 { n.to_string().into_bytes() } else { format!("m{n}").into_bytes() }
+    }
+
+    proptest! {
+        #[test]
+        fn every_encoding_is_a_sorted_vec(steps in steps(), entries in prop_oneof![Just(0), Just(20), Just(1000)]) {
+            let limits = limits(entries);
+            let (mut zset, mut model) = (Zset::default(), Model::new());
+            for step in steps {
+                match step {
+                    Step::Insert(n, score) => {
+                        let (member, score) = (member(n), f64::from(score) / 2.0);
+                        let old = model.iter().position(|(_, m)| *m == member).map(|at| model.remove(at).0);
+                        prop_assert_eq!(zset.insert(&member, score, &limits), old);
+                        model.push((score, member));
+                        model.sort_by(|a, b| a.partial_cmp(b).expect("no NaN"));
+                    }
+                    Step::Remove(n) => {
+                        let at = model.iter().position(|(_, m)| *m == member(n));
+                        prop_assert_eq!(zset.remove(&member(n)), at.map(|at| model.remove(at).0));
+                    }
+                    Step::RemoveRange(from, count) => {
+                        let from = from.min(model.len());
+                        let gone = model.drain(from..(from + count).min(model.len())).count();
+                        prop_assert_eq!(zset.remove_range(from..from + count), gone);
+                    }
+                }
+            }
+            check(&zset, &model);
+            if let Some(pack) = zset.listpack() {
+                let again = Zset::from_listpack(pack.clone(), &limits).expect("its own bytes");
+                check(&again, &model);
+            }
+        }
+    }
+
+    #[test]
+    fn encodings_change_where_redis_does() {
+        let limits = limits(2);
+        let mut zset = Zset::default();
+        zset.insert(b"a", 1.0, &limits);
+        zset.insert(b"12345678", 2.0, &limits);
+        zset.insert(b"a", 3.0, &limits);
+        assert_eq!(zset.encoding(), "listpack");
+        let mut longer = zset.clone();
+        longer.remove(b"a");
+        longer.insert(b"123456789", 1.0, &limits);
+        zset.insert(b"b", 1.0, &limits);
+        assert_eq!([zset.encoding(), longer.encoding()], ["skiplist"; 2]);
+        zset.remove_range(0..3);
+        assert_eq!((zset.encoding(), zset.is_empty()), ("skiplist", true));
+    }
+
+    #[test]
+    fn scores_are_packed_as_redis_does() {
+        let mut zset = Zset::default();
+        for (member, score) in [("a", 1.5), ("b", f64::INFINITY), ("c", -0.0), ("d", 1e300), ("e", 7.0)] {
+            zset.insert(member.as_bytes(), score, &limits(10));
+        }
+        let pack = zset.listpack().expect("few members");
+        let texts: Vec<_> = pack.iter().map(|element| String::from_utf8(element.to_vec()).expect("text")).collect();
+        assert_eq!(texts.join(" "), "c -0 a 1.5 e 7 d 1.0000000000000001e+300 b inf");
+    }
+
+    #[track_caller]
+    fn foreign(elements: &[&str], shown: Option<&str>) {
+        let mut pack = Listpack::new();
+        elements.iter().for_each(|text| pack.push_back(text.as_bytes()));
+        let zset = Zset::from_listpack(pack, &limits(10));
+        let show = |zset: Zset| {
+            let text = |(member, score): (Element<'_>, f64)| format!("{}={score}", member.to_vec().escape_ascii());
+            zset.iter().map(text).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(zset.map(show).as_deref(), shown, "{elements:?}");
+    }
+
+    #[test]
+    fn foreign_bytes_are_looked_through() {
+        foreign(&[], Some(""));
+        foreign(&["b", "1", "c", "2.50"], Some("b=1 c=2.5"));
+        foreign(&["c", "2", "b", "1"], Some("b=1 c=2"));
+        foreign(&["b", "1", "a", "1"], Some("a=1 b=1"));
+        foreign(&["b", "1", "c"], None);
+        foreign(&["b", "1", "b", "2"], None);
+        foreign(&["b", "nan"], None);
+        foreign(&["b", "x"], None);
+    }
+}
