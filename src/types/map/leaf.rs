@@ -368,7 +368,8 @@ impl Leaf {
         let count = self.len();
         let tags = self.buffer()[..room(count)].chunks_exact(8);
         for (word, tags) in tags.enumerate() {
-            let differing = u64::from_le_bytes(tags.try_into().expect("eight bytes")) ^ ONES * u64::from(tag);
+            let differing =
+                u64::from_le_bytes(tags.try_into().expect("eight bytes")) ^ (ONES * u64::from(tag));
             // The highest bit of each byte that is zero.
             let mut equal = !((differing & LOW).wrapping_add(LOW) | differing | LOW);
             while equal != 0 {
