@@ -88,6 +88,20 @@ errors! {
     /// A value of another type stands at the key.
     WRONG_TYPE = "WRONGTYPE Operation against a key holding the wrong kind of value";
     SYNTAX = "ERR syntax error";
+    NX_AND_XX = "ERR XX and NX options at the same time are not compatible";
+    GT_LT_NX = "ERR GT, LT, and/or NX options at the same time are not compatible";
+    INCR_SINGLE_PAIR = "ERR INCR option supports a single increment-element pair";
+    SCORE_NAN = "ERR resulting score is not a number (NaN)";
+    RANGE_NOT_FLOAT = "ERR min or max is not a float";
+    RANGE_NOT_STRING = "ERR min or max not valid string range item";
+    RANK_LIMIT = "ERR syntax error, LIMIT is only supported in combination with either BYSCORE or BYLEX";
+    LEX_WITHSCORES = "ERR syntax error, WITHSCORES not supported in combination with BYLEX";
+    WEIGHT_NOT_FLOAT = "ERR weight value is not a float";
+    LIMIT_NEGATIVE = "ERR LIMIT can't be negative";
+    NUMKEYS_NOT_POSITIVE = "ERR numkeys should be greater than 0";
+    COUNT_NOT_POSITIVE = "ERR count should be greater than 0";
+    VALUE_OUT_OF_RANGE = "ERR value is out of range";
+    NOT_IN_LONG_RANGE = "ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807";
     NOT_INTEGER = "ERR value is not an integer or out of range";
     NOT_FLOAT = "ERR value is not a valid float";
     NO_SUCH_KEY = "ERR no such key";

@@ -15,6 +15,7 @@ pub mod string;
 #[cfg(test)]
 pub mod testing;
 pub mod transaction;
+pub mod zset;
 
 use crate::command::Row;
 use crate::error::Error;
@@ -40,6 +41,7 @@ pub const FAMILIES: &[&[Row]] = &[
     replication::ROWS,
     string::ROWS,
     transaction::ROWS,
+    zset::ROWS,
 ];
 
 /// The handler of a container's own row, which is asked only when the subcommand is missing.

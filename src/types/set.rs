@@ -22,6 +22,13 @@ impl Set {
         let (Set::Ints(e) | Set::Packed(e) | Set::Table(e)) = self;
         e
     }
+    pub fn contains(&self, member: &[u8]) -> bool {
+        self.iter().any(|element| element.eq_bytes(member))
+    }
+    pub fn iter(&self) -> impl Iterator<Item = super::element::Element<'_>> {
+        let (Set::Ints(e) | Set::Packed(e) | Set::Table(e)) = self;
+        e.iter().map(|member| super::element::Element::Str(member))
+    }
     pub fn len(&self) -> usize {
         let (Set::Ints(e) | Set::Packed(e) | Set::Table(e)) = self;
         e.len()

@@ -110,7 +110,7 @@ fn scan(call: &mut Call<'_, '_>) -> Result<(), Error> {
 }
 
 /// A cursor as C's `strtoul` reads it: nothing is 0, and a negative number counts from the top.
-fn parse_cursor(text: &[u8]) -> Option<u64> {
+pub(in crate::commands) fn parse_cursor(text: &[u8]) -> Option<u64> {
     let text = text.split(|byte| *byte == 0).next().unwrap_or_default();
     let (negative, digits) = match text {
         [] => return Some(0),
