@@ -96,6 +96,15 @@ errors! {
     RANGE_NOT_STRING = "ERR min or max not valid string range item";
     RANK_LIMIT = "ERR syntax error, LIMIT is only supported in combination with either BYSCORE or BYLEX";
     LEX_WITHSCORES = "ERR syntax error, WITHSCORES not supported in combination with BYLEX";
+    GEO_UNIT = "ERR unsupported unit provided. please use M, KM, FT, MI";
+    GEO_RADIUS = "ERR need numeric radius";
+    GEO_RADIUS_NEGATIVE = "ERR radius cannot be negative";
+    GEO_WIDTH = "ERR need numeric width";
+    GEO_HEIGHT = "ERR need numeric height";
+    GEO_SIDE_NEGATIVE = "ERR height or width cannot be negative";
+    GEO_MEMBER = "ERR could not decode requested zset member";
+    GEO_COUNT = "ERR COUNT must be > 0";
+    GEO_ANY = "ERR the ANY argument requires COUNT argument";
     WEIGHT_NOT_FLOAT = "ERR weight value is not a float";
     LIMIT_NEGATIVE = "ERR LIMIT can't be negative";
     NUMKEYS_NOT_POSITIVE = "ERR numkeys should be greater than 0";

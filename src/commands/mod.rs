@@ -7,6 +7,7 @@ pub mod config;
 pub mod connection;
 pub mod debug;
 pub mod generic;
+pub mod geo;
 pub mod info;
 pub mod persistence;
 pub mod pubsub;
@@ -35,6 +36,7 @@ pub const FAMILIES: &[&[Row]] = &[
     generic::database::ROWS,
     generic::object::ROWS,
     generic::dump::ROWS,
+    geo::ROWS,
     info::ROWS,
     persistence::ROWS,
     pubsub::ROWS,

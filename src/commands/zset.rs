@@ -142,6 +142,16 @@ pub(super) struct Added {
 }
 
 impl Added {
+    /// Members added or changed.
+    pub fn changes(&self) -> usize {
+        self.added + self.updated
+    }
+
+    /// The number that the client is told.
+    pub fn told(&self, options: &AddOptions) -> usize {
+        if options.ch { self.changes() } else { self.added }
+    }
+
     fn add_one(
         &mut self,
         zset: &mut Zset,
@@ -176,7 +186,7 @@ pub(super) fn add_all<'m>(
     let mut done = Added::default();
     edit.change(|zset| {
         let result = pairs.map(|pair| done.add_one(zset, pair, options, &limits)).collect::<Result<(), _>>();
-        (done.added + done.updated, result)
+        (done.changes(), result)
     })
     .1?;
     Ok(done)
@@ -220,7 +230,7 @@ fn add(call: &mut Call<'_, '_>, incr: bool) -> Result<(), Error> {
     match done.score {
         Some(score) if options.incr => call.reply.double(score),
         None if options.incr => call.reply.null(),
-        _ => call.reply.len(done.added + if options.ch { done.updated } else { 0 }),
+        _ => call.reply.len(done.told(&options)),
     }
     Ok(())
 }

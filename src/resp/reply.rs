@@ -147,6 +147,19 @@ impl<'o> Reply<'o> {
         self.raw(b"\r\n");
     }
 
+    /// A double with all its digits behind the point, up to seventeen; in RESP2 a bulk string.
+    pub fn exact_double(&mut self, value: f64) {
+        let text = format!("{value:.17}");
+        let text = text.trim_end_matches('0').trim_end_matches('.');
+        let text = if text == "-0" { "0" } else { text };
+        if !self.resp3() {
+            return self.bulk(text);
+        }
+        self.raw(b",");
+        self.raw(text.as_bytes());
+        self.raw(b"\r\n");
+    }
+
     /// The null of a missing value (`$-1`, `_`).
     #[inline]
     pub fn null(&mut self) {
