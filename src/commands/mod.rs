@@ -10,6 +10,7 @@ pub mod debug;
 pub mod generic;
 pub mod hyperloglog;
 pub mod hash;
+pub mod geo;
 pub mod info;
 pub mod persistence;
 pub mod pubsub;
@@ -19,6 +20,7 @@ pub mod string;
 #[cfg(test)]
 pub mod testing;
 pub mod transaction;
+pub mod zset;
 
 use crate::command::Row;
 use crate::error::Error;
@@ -41,6 +43,7 @@ pub const FAMILIES: &[&[Row]] = &[
     generic::dump::ROWS,
     hyperloglog::ROWS,
     hash::ROWS,
+    geo::ROWS,
     info::ROWS,
     persistence::ROWS,
     pubsub::ROWS,
@@ -48,6 +51,7 @@ pub const FAMILIES: &[&[Row]] = &[
     set::ROWS,
     string::ROWS,
     transaction::ROWS,
+    zset::ROWS,
 ];
 
 /// The handler of a container's own row, which is asked only when the subcommand is missing.
