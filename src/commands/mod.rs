@@ -8,6 +8,7 @@ pub mod connection;
 pub mod debug;
 pub mod generic;
 pub mod info;
+pub mod list;
 pub mod persistence;
 pub mod pubsub;
 pub mod replication;
@@ -35,6 +36,7 @@ pub const FAMILIES: &[&[Row]] = &[
     generic::object::ROWS,
     generic::dump::ROWS,
     info::ROWS,
+    list::ROWS,
     persistence::ROWS,
     pubsub::ROWS,
     replication::ROWS,

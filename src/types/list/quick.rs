@@ -175,7 +175,10 @@ impl<'l> Builder<'l> {
 
     /// The list: a listpack if one node holds it.
     pub fn finish(mut self) -> List {
-        match self.quick.take_only_pack(|pack, policy| policy.allows(pack.byte_len(), pack.len()), self.limits) {
+        match self
+            .quick
+            .take_only_pack(|pack, policy| policy.allows(pack.byte_len(), pack.len()), self.limits)
+        {
             Some(pack) => List::Packed(pack),
             None => List::Quick(Box::new(self.quick)),
         }
