@@ -12,6 +12,7 @@ pub mod list;
 pub mod persistence;
 pub mod pubsub;
 pub mod replication;
+pub mod set;
 pub mod string;
 #[cfg(test)]
 pub mod testing;
@@ -40,6 +41,7 @@ pub const FAMILIES: &[&[Row]] = &[
     persistence::ROWS,
     pubsub::ROWS,
     replication::ROWS,
+    set::ROWS,
     string::ROWS,
     transaction::ROWS,
 ];
