@@ -42,6 +42,7 @@ pub(crate) mod tests {
         zset_max_listpack_value: 64,
         list_max_listpack_size: -2,
         list_compress_depth: 0,
+        list_packed_threshold: 1 << 30,
         stream_node_max_bytes: 4096,
         stream_node_max_entries: 100,
         hll_sparse_max_bytes: 3000,

@@ -18,11 +18,11 @@ mod tree;
 use super::element::Element;
 use super::limits::Limits;
 use super::listpack::Listpack;
+pub use super::tree::Direction;
 pub use node::{Node, Squeezed};
 use policy::Policy;
 pub use quick::{Builder, Quicklist};
 use std::ops::ControlFlow;
-pub use tree::Direction;
 
 /// An end of a list.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -112,8 +112,8 @@ fn ltrim(call: &mut Call<'_, '_>) -> Result<(), Error> {
     });
     drop(edit);
     if kept == len {
-        // The event is told whether or not anything was cut off.
-        call.view.notify(event("ltrim"), key);
+        // WATCH and listeners are told whether or not anything was cut off.
+        call.view.touch(event("ltrim"), key);
     }
     call.reply.ok();
     Ok(())

@@ -1,24 +1,10 @@
 use super::*;
+use crate::types::limits::tests::LIMITS;
 use proptest::prelude::*;
 use std::collections::VecDeque;
 
 fn limits(size: i64, depth: usize) -> Limits {
-    Limits {
-        hash_max_listpack_entries: 128,
-        hash_max_listpack_value: 64,
-        set_max_intset_entries: 512,
-        set_max_listpack_entries: 128,
-        set_max_listpack_value: 64,
-        zset_max_listpack_entries: 128,
-        zset_max_listpack_value: 64,
-        list_max_listpack_size: size,
-        list_compress_depth: depth,
-        list_packed_threshold: 1 << 30,
-        stream_node_max_bytes: 4096,
-        stream_node_max_entries: 100,
-        hll_sparse_max_bytes: 3000,
-        hasher: crate::keyspace::Hasher::new((0, 0)),
-    }
+    Limits { list_max_listpack_size: size, list_compress_depth: depth, ..LIMITS }
 }
 
 /// Pushes as a command with one element does.
@@ -140,9 +126,9 @@ fn a_loaded_list_is_as_small_as_it_can_be() {
         pack
     };
     let loaded = |counts: &[usize]| {
-        let mut builder = Builder::new(&limits);
-        counts.iter().for_each(|count| builder.push_pack(pack(*count)));
-        builder.finish()
+        let mut builder = Builder::default();
+        counts.iter().for_each(|count| builder.push_pack(pack(*count), &limits));
+        builder.finish(&limits)
     };
     assert!(loaded(&[]).is_empty());
     check_encoding(&loaded(&[100]), "listpack");

@@ -11,7 +11,7 @@
 
 use super::node::Node;
 use super::policy::Policy;
-use super::{Element, End, Listpack};
+use super::{Direction, Element, End, Listpack};
 use smallvec::SmallVec;
 use std::ops::ControlFlow;
 use triomphe::Arc;
@@ -35,13 +35,6 @@ enum Link {
 
 /// What has to stand to the right of a slot after an insertion into it.
 pub type Siblings = SmallVec<[Slot; 2]>;
-
-/// Where elements are compared from.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Direction {
-    Forward,
-    Backward,
-}
 
 impl Slot {
     /// A slot with one node of `len` elements.
