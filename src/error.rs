@@ -154,6 +154,13 @@ errors! {
     LCS_IDX_AND_LEN = "ERR If you want both the length and indexes, please just use IDX.";
     LCS_TOO_LONG = "ERR String too long for LCS";
     LCS_TOO_LARGE = "ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len";
+    COUNT_NOT_POSITIVE = "ERR count should be greater than 0";
+    LPOS_RANK_ZERO = "ERR RANK can't be zero: use 1 to start from the first match, 2 from the second ... or use negative to start from the end of the list";
+    LPOS_RANK_RANGE = "ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807";
+    LPOS_COUNT = "ERR COUNT can't be negative";
+    LPOS_MAXLEN = "ERR MAXLEN can't be negative";
+    SORT_NOT_NUMBERS = "ERR One or more scores can't be converted into double";
+    PACKED_THRESHOLD = "ERR argument must be a memory value bigger than 1 and smaller than 4gb";
     INDEX_OUT_OF_RANGE = "ERR index out of range";
     INVALID_CURSOR = "ERR invalid cursor";
     INVALID_FIRST_DB = "ERR invalid first DB index";

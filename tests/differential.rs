@@ -128,6 +128,8 @@ edge_scripts! {
     edge_bitmaps: "bitmaps.txt",
     edge_hyperloglog: "hyperloglog.txt",
     edge_keys: "keys.txt",
+    edge_lists: "lists.txt",
+    edge_sort: "sort.txt",
     edge_sets: "sets.txt",
     edge_transactions: "transactions.txt",
     edge_pubsub: "pubsub.txt",

@@ -12,10 +12,12 @@ pub mod hyperloglog;
 pub mod hash;
 pub mod geo;
 pub mod info;
+pub mod list;
 pub mod persistence;
 pub mod pubsub;
 pub mod replication;
 pub mod set;
+pub mod sort;
 pub mod string;
 #[cfg(test)]
 pub mod testing;
@@ -45,10 +47,12 @@ pub const FAMILIES: &[&[Row]] = &[
     hash::ROWS,
     geo::ROWS,
     info::ROWS,
+    list::ROWS,
     persistence::ROWS,
     pubsub::ROWS,
     replication::ROWS,
     set::ROWS,
+    sort::ROWS,
     string::ROWS,
     transaction::ROWS,
     zset::ROWS,

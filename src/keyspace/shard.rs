@@ -191,6 +191,11 @@ impl Shard {
         }
     }
 
+    /// Tells WATCH that a key was dealt with although nothing changed.
+    pub fn touch(&mut self, db: u16, key: &[u8]) {
+        self.tell(db, key, Event::Changed, 0);
+    }
+
     /// Sets a key's value, creating the key if need be. Returns what was there before.
     pub fn put(
         &mut self,

@@ -270,6 +270,14 @@ impl<'k> View<'k> {
         }
     }
 
+    /// As [`View::notify`], of something that changes nothing but counts as a change for WATCH (LTRIM that cuts nothing off).
+    pub fn touch(&mut self, event: Event, key: &[u8]) {
+        let (hash, db) = (self.hash(key), self.db);
+        self.shard(hash).touch(db, key);
+        self.collect_ready(hash);
+        self.notify(event, key);
+    }
+
     /// As [`View::notify`], for a key of another database.
     pub fn notify_in(&mut self, db: u16, event: Event, key: &[u8]) {
         let selected = std::mem::replace(&mut self.db, db);

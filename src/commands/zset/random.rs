@@ -123,7 +123,7 @@ pub(super) const ZSCAN: Row = Row::new("zscan", -3, Group::SortedSet, "2.8.0", z
 
 fn zscan(call: &mut Call<'_, '_>) -> Result<(), Error> {
     let args = call.args;
-    let cursor = parse_cursor(args.at(2)).ok_or(error::INVALID_CURSOR)?;
+    let cursor = parse_cursor(args.at(2))?;
     let Some(zset) = call.view.object::<Zset>(args.at(1))? else {
         call.reply.array(2);
         call.reply.bulk("0");
