@@ -340,11 +340,8 @@ fn georadius_ro(call: &mut Call<'_, '_>) -> Result<(), Error> {
     search(call, Kind::Radius { stores: false })
 }
 
-pub(super) const GEORADIUSBYMEMBER: Row = writing("georadiusbymember", -5, "3.2.0", georadiusbymember).keys(&[
-    KeySpec::one(1, ACCESSED),
-    stored_after("STORE", 5),
-    stored_after("STOREDIST", 5),
-]);
+pub(super) const GEORADIUSBYMEMBER: Row = writing("georadiusbymember", -5, "3.2.0", georadiusbymember)
+    .keys(&[KeySpec::one(1, ACCESSED), stored_after("STORE", 5), stored_after("STOREDIST", 5)]);
 
 fn georadiusbymember(call: &mut Call<'_, '_>) -> Result<(), Error> {
     search(call, Kind::RadiusByMember { stores: true })

@@ -65,8 +65,20 @@ impl Aggregate {
         match self {
             // Infinities of both signs cancel out.
             Aggregate::Sum => number_or_zero(sum + value),
-            Aggregate::Min => if value < sum { value } else { sum },
-            Aggregate::Max => if value > sum { value } else { sum },
+            Aggregate::Min => {
+                if value < sum {
+                    value
+                } else {
+                    sum
+                }
+            }
+            Aggregate::Max => {
+                if value > sum {
+                    value
+                } else {
+                    sum
+                }
+            }
         }
     }
 }

@@ -200,7 +200,8 @@ impl Pops {
     /// Reads `numkeys key… MIN|MAX [COUNT n]` from `at` on.
     fn parse(call: &Call<'_, '_>, at: usize) -> Result<Pops, Error> {
         let args = call.args;
-        let positive = |at: usize| number(args.at(at)).and_then(|n| usize::try_from(n).ok()).filter(|n| *n > 0);
+        let positive =
+            |at: usize| number(args.at(at)).and_then(|n| usize::try_from(n).ok()).filter(|n| *n > 0);
         let keys = positive(at).ok_or(error::NUMKEYS_NOT_POSITIVE)?;
         let end_at = (at + 1).saturating_add(keys);
         let end = match () {
