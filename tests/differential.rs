@@ -128,6 +128,7 @@ edge_scripts! {
     edge_bitmaps: "bitmaps.txt",
     edge_hyperloglog: "hyperloglog.txt",
     edge_keys: "keys.txt",
+    edge_sets: "sets.txt",
     edge_transactions: "transactions.txt",
     edge_pubsub: "pubsub.txt",
     edge_connection: "connection.txt",

@@ -13,6 +13,7 @@ pub mod info;
 pub mod persistence;
 pub mod pubsub;
 pub mod replication;
+pub mod set;
 pub mod string;
 #[cfg(test)]
 pub mod testing;
@@ -42,6 +43,7 @@ pub const FAMILIES: &[&[Row]] = &[
     persistence::ROWS,
     pubsub::ROWS,
     replication::ROWS,
+    set::ROWS,
     string::ROWS,
     transaction::ROWS,
 ];
