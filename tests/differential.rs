@@ -121,6 +121,7 @@ macro_rules! edge_scripts {
 edge_scripts! {
     edge_strings: "strings.txt",
     edge_bitmaps: "bitmaps.txt",
+    edge_hashes: "hashes.txt",
     edge_keys: "keys.txt",
     edge_transactions: "transactions.txt",
     edge_pubsub: "pubsub.txt",

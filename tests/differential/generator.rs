@@ -238,6 +238,11 @@ impl Generator {
         let text = match slot {
             "key" => format!("k{}", rng.below(30)),
             "value" => return value(rng),
+            // A key of another type now and then.
+            "hashkey" if rng.chance(3) => format!("k{}", rng.below(30)),
+            "hashkey" => format!("hash{}", rng.below(8)),
+            "hashfield" if rng.chance(3) => return value(rng),
+            "hashfield" => rng.below(25).to_string(),
             "int" => return rng.pick(INTS).into(),
             "float" => return if rng.chance(60) { rng.pick(FLOATS).into() } else { random_float(rng) },
             "small" => rng.below(7).to_string(),
