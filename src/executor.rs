@@ -12,7 +12,8 @@
 use crate::blocked::Request;
 use crate::client::{Client, ClientFlags, Kind, OwnedArg, Queued, ReplyMode};
 use crate::clock::BatchTime;
-use crate::command::{Command, Flags, Lookup, Row, table};
+use crate::command::keys::Positions;
+use crate::command::{Command, Flags, KeySpec, Lookup, Row, table};
 use crate::commands::transaction;
 use crate::error::{self, Error};
 use crate::keyspace::events::{Class, KeyEvent};
@@ -367,13 +368,7 @@ fn execute_answering(
         Reply::new(out, client.proto).simple("QUEUED");
         return Ok(());
     }
-    let first_key = match lock_set(client, server, command, args) {
-        Ok(keys) => keys,
-        Err(error) => {
-            reject(client, server, Some(command), &error, out);
-            return Ok(());
-        }
-    };
+    let first_key = lock_set(client, server, command, args);
     let held = lock(&server.keyspace, &first_key.shards, tries)?;
     let held = waiting::with_waiters(client, server, (command, args), held);
     if must_wait_for_the_end(client, server, command) {
@@ -481,14 +476,16 @@ fn moment(client: &Client, server: &Server, now_ms: i64) -> Moment {
 /// An error before the command ran: counted as rejected, and the end of a transaction.
 fn reject(client: &mut Client, server: &Server, command: Option<&Command>, error: &Error, out: &mut Out) {
     let ends_transaction = command.is_some_and(|command| command.row.flags.contains(Flags::QUEUED_SHARDS));
-    server.stats.rejected(command, error);
     if ends_transaction {
-        // Even when there is none: that EXEC was refused is told in EXEC's way.
+        // Even when there is none: that EXEC was refused is told, and counted, in EXEC's way.
+        let aborted = Error::exec_aborted(error);
+        server.stats.rejected(command, &aborted);
         client.end_transaction();
         transaction::forget_watches(client, &server.keyspace);
-        Reply::new(out, client.proto).error(&Error::exec_aborted(error));
+        Reply::new(out, client.proto).error(&aborted);
         return;
     }
+    server.stats.rejected(command, error);
     if let Some(transaction) = &mut client.transaction {
         transaction.aborted = true;
     }
@@ -545,38 +542,32 @@ struct LockSet {
     hashed: Option<(usize, u64)>,
 }
 
-/// The positions of a command's keys.
-///
-/// # Errors
-/// A syntax error when the arguments contradict the key specs.
-fn key_positions(row: &Row, args: &[Arg<'_>]) -> Result<SmallVec<[usize; 8]>, Error> {
-    let mut positions = SmallVec::new();
-    for spec in row.keys {
-        positions.extend(spec.positions(args.len(), |at| args[at].bytes()).ok_or(error::SYNTAX)?);
-    }
-    Ok(positions)
+/// The positions of a command's keys. Arguments that contradict the key specs are no keys: the handler says what is wrong with
+/// them.
+fn key_positions(row: &Row, args: &[Arg<'_>]) -> Positions {
+    let of_spec = |spec: &KeySpec| spec.positions(args.len(), |at| args[at].bytes()).unwrap_or_default();
+    row.keys.iter().flat_map(of_spec).collect()
 }
 
 #[inline]
-fn lock_set(client: &Client, server: &Server, command: &Command, args: &[Arg<'_>]) -> Result<LockSet, Error> {
+fn lock_set(client: &Client, server: &Server, command: &Command, args: &[Arg<'_>]) -> LockSet {
     let row = command.row;
     if let Some(at) = command.single_key {
         let hash = server.keyspace.hash(args[at].bytes());
-        return Ok(LockSet { shards: smallvec::smallvec![shard_of(hash)], hashed: Some((at, hash)) });
+        return LockSet { shards: smallvec::smallvec![shard_of(hash)], hashed: Some((at, hash)) };
     }
     let mut shards = ShardSet::new();
-    if !collect_shards(server, row, args, &mut shards)? {
-        return Ok(all_shards());
+    if !collect_shards(server, row, args, &mut shards) {
+        return all_shards();
     }
     if row.flags.contains(Flags::QUEUED_SHARDS) {
         for queued in client.transaction.iter().flat_map(|transaction| &transaction.queued) {
             if queued.command.row.flags.contains(Flags::EXEC_ALL_SHARDS) {
-                return Ok(all_shards());
+                return all_shards();
             }
             let args: SmallVec<[Arg<'_>; 8]> = queued.args.iter().map(OwnedArg::as_arg).collect();
-            // A queued command whose keys make no sense fails when it runs, without keys.
-            if let Ok(false) = collect_shards(server, queued.command.row, &args, &mut shards) {
-                return Ok(all_shards());
+            if !collect_shards(server, queued.command.row, &args, &mut shards) {
+                return all_shards();
             }
         }
     }
@@ -585,7 +576,7 @@ fn lock_set(client: &Client, server: &Server, command: &Command, args: &[Arg<'_>
     }
     shards.sort_unstable();
     shards.dedup();
-    Ok(LockSet { shards, hashed: None })
+    LockSet { shards, hashed: None }
 }
 
 fn all_shards() -> LockSet {
@@ -593,13 +584,13 @@ fn all_shards() -> LockSet {
 }
 
 /// Adds a command's shards; false: it needs all of them.
-fn collect_shards(server: &Server, row: &Row, args: &[Arg<'_>], into: &mut ShardSet) -> Result<bool, Error> {
+fn collect_shards(server: &Server, row: &Row, args: &[Arg<'_>], into: &mut ShardSet) -> bool {
     if row.flags.contains(Flags::ALL_SHARDS) {
-        return Ok(false);
+        return false;
     }
-    let keys = key_positions(row, args)?;
+    let keys = key_positions(row, args);
     into.extend(keys.iter().map(|at| shard_of(server.keyspace.hash(args[*at].bytes()))));
-    Ok(true)
+    true
 }
 
 fn lock<'k>(keyspace: &'k Keyspace, shards: &[usize], tries: u32) -> Result<Held<'k>, Busy> {

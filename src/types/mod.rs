@@ -3,6 +3,8 @@
 pub mod bits;
 pub mod element;
 pub mod hash;
+pub mod hyperloglog;
+pub mod intset;
 pub mod limits;
 pub mod list;
 pub mod listpack;
