@@ -126,6 +126,7 @@ macro_rules! edge_scripts {
 edge_scripts! {
     edge_strings: "strings.txt",
     edge_bitmaps: "bitmaps.txt",
+    edge_hashes: "hashes.txt",
     edge_hyperloglog: "hyperloglog.txt",
     edge_keys: "keys.txt",
     edge_lists: "lists.txt",
