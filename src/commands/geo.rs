@@ -94,7 +94,8 @@ fn geoadd(call: &mut Call<'_, '_>) -> Result<(), Error> {
         return Err(error::SYNTAX);
     }
     let positions = (first..args.len()).step_by(3);
-    let numbers = positions.clone().map(|at| Ok(place(args, at)?.number())).collect::<Result<Vec<_>, Error>>()?;
+    let numbers =
+        positions.clone().map(|at| Ok(place(args, at)?.number())).collect::<Result<Vec<_>, Error>>()?;
     let members = positions.map(|at| args.at(at + 2));
     let done = add_all(call, &options, members.clone().zip(numbers.iter().map(|number| *number as f64)))?;
     if done.changes() > 0 {
@@ -191,11 +192,16 @@ mod tests {
     #[test]
     fn searches() {
         check("georadius s 15 37 200 km", "*2 $7 Palermo $7 Catania");
-        check("georadius s 15 37 200 km withdist asc", "*2 *2 $7 Catania $7 56.4413 *2 $7 Palermo $8 190.4424");
+        check(
+            "georadius s 15 37 200 km withdist asc",
+            "*2 *2 $7 Catania $7 56.4413 *2 $7 Palermo $8 190.4424",
+        );
         check("georadiusbymember_ro s Palermo 100 km withhash", "*1 *2 $7 Palermo :3479099956230698");
         check("geosearch s fromlonlat 15 37 bybox 400 400 km desc count 1", "*1 $7 Palermo");
-        check("geosearch s frommember Catania byradius 1 m withcoord",
-            "*1 *2 $7 Catania *2 $20 15.08726745843887329 $20 37.50266842333162032");
+        check(
+            "geosearch s frommember Catania byradius 1 m withcoord",
+            "*1 *2 $7 Catania *2 $20 15.08726745843887329 $20 37.50266842333162032",
+        );
         check("geosearchstore out s fromlonlat 15 37 byradius 200 km storedist", ":2");
         check("georadius s 15 37 200 km store out", ":2");
         check("georadius nosuch 15 37 200 km", "*0");

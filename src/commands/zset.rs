@@ -321,7 +321,8 @@ fn rank(call: &mut Call<'_, '_>, count: fn(usize, usize) -> usize) -> Result<(),
         _ => return Err(Error::arity(call.command.row.name)),
     };
     let zset = call.view.object::<Zset>(args.at(1))?;
-    let found = zset.and_then(|zset| zset.rank(args.at(2)).map(|(rank, score)| (count(rank, zset.len()), score)));
+    let found =
+        zset.and_then(|zset| zset.rank(args.at(2)).map(|(rank, score)| (count(rank, zset.len()), score)));
     match found {
         Some((rank, score)) if with_score => {
             call.reply.array(2);

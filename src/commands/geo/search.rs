@@ -86,8 +86,8 @@ impl<'a> Request<'a> {
             }
             Kind::RadiusByMember { .. } => {
                 if let Some(zset) = zset {
-                    request.circle(args, 3)?;
                     request.member(zset, args.at(2))?;
+                    request.circle(args, 3)?;
                 }
                 5
             }
@@ -340,11 +340,8 @@ fn georadius_ro(call: &mut Call<'_, '_>) -> Result<(), Error> {
     search(call, Kind::Radius { stores: false })
 }
 
-pub(super) const GEORADIUSBYMEMBER: Row = writing("georadiusbymember", -5, "3.2.0", georadiusbymember).keys(&[
-    KeySpec::one(1, ACCESSED),
-    stored_after("STORE", 5),
-    stored_after("STOREDIST", 5),
-]);
+pub(super) const GEORADIUSBYMEMBER: Row = writing("georadiusbymember", -5, "3.2.0", georadiusbymember)
+    .keys(&[KeySpec::one(1, ACCESSED), stored_after("STORE", 5), stored_after("STOREDIST", 5)]);
 
 fn georadiusbymember(call: &mut Call<'_, '_>) -> Result<(), Error> {
     search(call, Kind::RadiusByMember { stores: true })

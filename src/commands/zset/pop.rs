@@ -180,8 +180,8 @@ pub(super) const BZMPOP: Row = Row::new("bzmpop", -5, Group::SortedSet, "7.0.0",
     .keys(&[counted_keys(2)]);
 
 fn bzmpop(call: &mut Call<'_, '_>) -> Result<(), Error> {
-    let deadline_ms = call.deadline_secs(1)?;
     let request = Pops::parse(call, 2)?;
+    let deadline_ms = call.deadline_secs(1)?;
     if !pop_first(call, &request)? {
         wait(call, request.keys, deadline_ms);
     }
@@ -200,7 +200,8 @@ impl Pops {
     /// Reads `numkeys key… MIN|MAX [COUNT n]` from `at` on.
     fn parse(call: &Call<'_, '_>, at: usize) -> Result<Pops, Error> {
         let args = call.args;
-        let positive = |at: usize| number(args.at(at)).and_then(|n| usize::try_from(n).ok()).filter(|n| *n > 0);
+        let positive =
+            |at: usize| number(args.at(at)).and_then(|n| usize::try_from(n).ok()).filter(|n| *n > 0);
         let keys = positive(at).ok_or(error::NUMKEYS_NOT_POSITIVE)?;
         let end_at = (at + 1).saturating_add(keys);
         let end = match () {

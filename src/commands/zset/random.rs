@@ -23,7 +23,11 @@ fn zrandmember(call: &mut Call<'_, '_>) -> Result<(), Error> {
     let args = call.args;
     let seed = call.view.random();
     if args.len() == 2 {
-        match call.view.object::<Zset>(args.at(1))?.and_then(|zset| zset.nth(pick(seed, zset.len())).map(|(m, _)| m.to_vec())) {
+        match call
+            .view
+            .object::<Zset>(args.at(1))?
+            .and_then(|zset| zset.nth(pick(seed, zset.len())).map(|(m, _)| m.to_vec()))
+        {
             Some(member) => call.reply.bulk(member),
             None => call.reply.null(),
         }

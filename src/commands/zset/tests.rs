@@ -52,8 +52,14 @@ fn ranges_go_both_ways_and_are_stored_or_removed() {
         ("zrange z 4 (1 byscore rev limit 1 5", "*2 $1 c $1 b"),
         ("zrangebyscore z -inf +inf limit -1 5", "*0"),
         ("zrevrangebylex z (d [b", "*2 $1 c $1 b"),
-        ("zrange z 0 1 limit 0 1", "-ERR syntax error, LIMIT is only supported in combination with either BYSCORE or BYLEX"),
-        ("zrange z - + bylex withscores", "-ERR syntax error, WITHSCORES not supported in combination with BYLEX"),
+        (
+            "zrange z 0 1 limit 0 1",
+            "-ERR syntax error, LIMIT is only supported in combination with either BYSCORE or BYLEX",
+        ),
+        (
+            "zrange z - + bylex withscores",
+            "-ERR syntax error, WITHSCORES not supported in combination with BYLEX",
+        ),
         ("zrangestore out z 2 4 byscore", ":3"),
         ("zremrangebyrank out 0 0", ":1"),
         ("zremrangebyscore out (3 inf", ":1"),
@@ -122,6 +128,7 @@ fn random_members_and_scans() {
     bench.check(&format!("zadd big {members}"), ":1000");
     bench.check("object encoding big", "$8 skiplist");
     let reply = bench.run("zrandmember big 500");
-    let distinct: std::collections::HashSet<_> = reply.split(' ').filter(|word| word.starts_with('m')).collect();
+    let distinct: std::collections::HashSet<_> =
+        reply.split(' ').filter(|word| word.starts_with('m')).collect();
     assert_eq!(distinct.len(), 500);
 }
