@@ -206,7 +206,8 @@ impl Cell {
         let shift = |bits: u64, own: u64, other: u64, by: i8| {
             let fill = other >> unused;
             let moved = match by {
-                0 => bits & own,
+                // On the very border the number is one too large for the step, and stays so.
+                0 => return bits & own,
                 1.. => (bits & own).wrapping_add(fill + 1),
                 _ => (bits & own | fill).wrapping_sub(fill + 1),
             };

@@ -86,8 +86,8 @@ impl<'a> Request<'a> {
             }
             Kind::RadiusByMember { .. } => {
                 if let Some(zset) = zset {
-                    request.circle(args, 3)?;
                     request.member(zset, args.at(2))?;
+                    request.circle(args, 3)?;
                 }
                 5
             }

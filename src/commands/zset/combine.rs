@@ -1,6 +1,7 @@
 //! Unions, intersections and differences of sorted sets and sets; a set's members have the score 1.
 //!
-//! Sources are taken in the order of their sizes, since the last digit of a sum depends on it.
+//! The result is built as a large sorted set, whose scores keep all that scores have (even the sign of 0), and made small in the
+//! end if it is stored and fits. Sources are taken in the order of their sizes, since the last digit of a sum depends on it.
 
 use super::{OVERWRITTEN, event};
 use crate::command::{Acl, Begin, Find, Flags, Group, Handler, KeyFlags, KeySpec, Row};
@@ -217,12 +218,16 @@ fn intersect(sources: &[Weighed<'_>], aggregate: Aggregate, mut f: impl FnMut(&[
 }
 
 fn union(sources: &[Weighed<'_>], aggregate: Aggregate, limits: &Limits) -> Zset {
-    let mut result = Zset::default();
+    let mut result = Zset::large(limits);
     for (source, weight) in sources {
         source.try_each(|member, score| {
             let mut digits = itoa::Buffer::new();
             let (member, value) = (member.text(&mut digits), number_or_zero(weight * score));
             let sum = result.score(member).map_or(value, |sum| aggregate.of(sum, value));
+            if sum == 0.0 {
+                // To put one zero in another's place is no change, even if the signs differ.
+                result.remove(member);
+            }
             result.insert(member, sum, limits);
             true
         });
@@ -232,7 +237,7 @@ fn union(sources: &[Weighed<'_>], aggregate: Aggregate, limits: &Limits) -> Zset
 
 /// The members of the first source that no other has.
 fn subtract(sources: &[Weighed<'_>], limits: &Limits) -> Zset {
-    let mut result = Zset::default();
+    let mut result = Zset::large(limits);
     let Some(((first, _), others)) = sources.split_first() else { return result };
     first.try_each(|member, score| {
         let mut digits = itoa::Buffer::new();
@@ -281,7 +286,7 @@ fn combine(
         Operation::Union => union(&sources, aggregate, &limits),
         Operation::Diff => subtract(&sources, &limits),
         Operation::Inter => {
-            let mut members = Zset::default();
+            let mut members = Zset::large(&limits);
             intersect(&sources, aggregate, |member, score| {
                 members.insert(member, score, &limits);
                 true
@@ -307,7 +312,7 @@ fn store(call: &mut Call<'_, '_>, operation: Operation, name: &'static str) -> R
     let (Outcome::Members(zset), _) = combine(call, 2, operation, Use::Store)? else {
         unreachable!("only ZINTERCARD counts")
     };
-    let len = zset.len();
+    let (len, zset) = (zset.len(), zset.compacted(&call.server.limits()));
     call.view.put_object(call.args.at(1), zset, event(name));
     call.reply.len(len);
     Ok(())

@@ -180,8 +180,8 @@ pub(super) const BZMPOP: Row = Row::new("bzmpop", -5, Group::SortedSet, "7.0.0",
     .keys(&[counted_keys(2)]);
 
 fn bzmpop(call: &mut Call<'_, '_>) -> Result<(), Error> {
-    let deadline_ms = call.deadline_secs(1)?;
     let request = Pops::parse(call, 2)?;
+    let deadline_ms = call.deadline_secs(1)?;
     if !pop_first(call, &request)? {
         wait(call, request.keys, deadline_ms);
     }
