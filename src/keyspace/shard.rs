@@ -114,6 +114,13 @@ pub enum Ttl {
     At(i64),
 }
 
+/// What stood under a key before it was set.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Before {
+    Nothing,
+    Value { expiry_ms: Option<i64> },
+}
+
 /// What a slice of the snapshot's walk found.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum WalkStep {
@@ -187,7 +194,7 @@ impl Shard {
         self.tell(db, key, Event::Changed, 0);
     }
 
-    /// Sets a key's value, creating the key if need be. Returns whether it is new.
+    /// Sets a key's value, creating the key if need be. Returns what was there before.
     pub fn put(
         &mut self,
         db: u16,
@@ -196,14 +203,16 @@ impl Shard {
         value: NewValue<'_>,
         ttl: Ttl,
         access: u32,
-    ) -> bool {
-        let found = self.find(db, hash, key);
-        match found {
-            Some(at) => self.replace(db, hash, at, value, ttl, access),
-            None => self.create(db, hash, key, value, ttl, access),
-        }
+    ) -> Before {
+        let before = match self.find(db, hash, key) {
+            Some(at) => Before::Value { expiry_ms: self.replace(db, hash, at, value, ttl, access) },
+            None => {
+                self.create(db, hash, key, value, ttl, access);
+                Before::Nothing
+            }
+        };
         self.changed(db, key);
-        found.is_none()
+        before
     }
 
     /// Takes an object out of its entry to change it, if it is of type `T`; a running snapshot has it first. Until
@@ -270,7 +279,16 @@ impl Shard {
         db.table.insert(hash, entry, |key| hasher.hash(key));
     }
 
-    fn replace(&mut self, db: u16, hash: u64, at: Position, value: NewValue<'_>, ttl: Ttl, access: u32) {
+    /// Returns the old expiry.
+    fn replace(
+        &mut self,
+        db: u16,
+        hash: u64,
+        at: Position,
+        value: NewValue<'_>,
+        ttl: Ttl,
+        access: u32,
+    ) -> Option<i64> {
         self.save_before_change(db, at);
         let epoch = self.epoch;
         let db = &mut self.dbs[usize::from(db)];
@@ -296,6 +314,7 @@ impl Shard {
             db.move_expiry(hash, old, new);
         }
         garbage.into_iter().for_each(|entry| self.reaper.bury(entry));
+        old
     }
 
     /// Hands the old value to the running snapshot unless it has it already.
