@@ -153,9 +153,10 @@ fn collect(entry: &Entry, request: &mut Request<'_>) -> Result<(Vec<Vec<u8>>, Ra
     let wanted = if let Some(list) = entry.read_as::<List>() {
         let wanted = limited(request.limit, list.len());
         let (taken, direction) = needed(&wanted, list.len(), request);
-        let from = if direction == Direction::Backward { list.len() - 1 - taken.start } else { taken.start };
         let mut left = taken.len();
         if left > 0 {
+            let backward = direction == Direction::Backward;
+            let from = if backward { list.len() - 1 - taken.start } else { taken.start };
             list.walk(from, direction, |element| {
                 take(element);
                 left -= 1;
@@ -358,6 +359,7 @@ mod tests {
             ("sort l limit 9223372036854775807 9223372036854775807", "*0"),
             ("sort l by nosort desc limit 1 2", "*2 $1 2 $1 3"),
             ("sort l by nosort limit 9 9", "*0"),
+            ("sort l by nosort desc limit 9 9", "*0"),
             ("sort l limit 1", "-ERR syntax error"),
             ("sort l limit x 1", "-ERR value is not an integer or out of range"),
         ]);

@@ -128,7 +128,7 @@ pub const COMMANDS: &[Weighted] = &[
     (3, "SORT listkey BY sortpattern [GET sortpattern] [GET sortpattern] [DESC] [STORE listkey]"),
     (2, "SORT_RO listkey ALPHA [DESC] [LIMIT position position] [GET sortpattern]"),
     (2, "SORT setkey ALPHA [DESC] [LIMIT position position] [STORE listkey]"),
-    (2, "SORT setkey BY nosort STORE listkey"),
+    (2, "SORT setkey BY NOSORT STORE listkey"),
     (1, "DEL listkey"),
     (2, "EXPIRE listkey seconds"),
     (2, "COPY listkey listkey REPLACE"),

@@ -106,8 +106,8 @@ pub const BLMPOP: Row = Row::new("blmpop", -5, Group::List, "7.0.0", blmpop)
     .keys(&[counted(2)]);
 
 fn blmpop(call: &mut Call<'_, '_>) -> Result<(), Error> {
-    let deadline_ms = call.deadline_secs(1)?;
     let asked = parse_many(call, 2)?;
+    let deadline_ms = call.deadline_secs(1)?;
     if !take_from_first(call, asked.keys.clone(), asked.end, asked.count)? {
         wait(call, asked.keys, deadline_ms, Nothing::NullArray);
     }
@@ -261,7 +261,8 @@ mod tests {
             ("lmpop 1 l left count", "-ERR syntax error"),
             ("lmpop 1 l left count 0", "-ERR count should be greater than 0"),
             ("lmpop 1 l left count 1 count 1", "-ERR syntax error"),
-            ("blmpop x 0 l left", "-ERR timeout is not a float or out of range"),
+            ("blmpop x 0 l left", "-ERR numkeys should be greater than 0"),
+            ("blmpop x 1 l left", "-ERR timeout is not a float or out of range"),
             ("blmpop 0 0 l left", "-ERR numkeys should be greater than 0"),
             ("blpop l -1", "-ERR timeout is negative"),
         ]);

@@ -3,7 +3,7 @@
 //! Nodes are shared between a list and its clones and copied when one of them changes it, which is why a listpack node is
 //! bounded by the policy and a large element is never changed in place but replaced.
 //!
-//! Large elements are not compressed, other than by Redis: it would take milliseconds under the shard's lock.
+//! Large elements are not compressed, unlike in Redis: that would take milliseconds under the shard's lock.
 
 use super::policy::{ENTRY_OVERHEAD_BYTES, Policy};
 use super::{Element, End, Listpack};

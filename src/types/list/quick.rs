@@ -69,15 +69,25 @@ impl Quicklist {
 
     #[inline]
     pub(super) fn insert(&mut self, at: usize, value: &[u8], limits: &Limits) {
-        let siblings = self.root.insert(at, value, &Policy::of(limits));
+        let policy = Policy::of(limits);
+        let fits = policy.compress_depth == 0
+            || at == 0 && self.root.accepts(End::Front, value, &policy)
+            || at == self.len() && self.root.accepts(End::Back, value, &policy);
+        let siblings = self.root.insert(at, value, &policy);
         self.root.grow(siblings);
-        self.settle(limits);
+        if !fits {
+            self.settle(limits);
+        }
     }
 
     #[inline]
     pub(super) fn pop<R>(&mut self, end: End, limits: &Limits, f: impl FnOnce(Element<'_>) -> R) -> R {
+        let takes_node = limits.list_compress_depth > 0 && self.root.outer_len(end) == 1;
         let result = self.root.pop(end, f);
-        self.removed(limits);
+        self.root.shrink();
+        if takes_node {
+            self.settle(limits);
+        }
         result
     }
 
@@ -104,15 +114,14 @@ impl Quicklist {
         self.removed(limits);
     }
 
-    #[inline]
     fn removed(&mut self, limits: &Limits) {
         self.root.shrink();
         self.settle(limits);
     }
 
     /// Keeps the nodes at the ends expanded and compresses those that have come to stand behind them. A node that was made by an
-    /// insertion between compressed ones stays as it is until it stands there.
-    #[inline]
+    /// insertion between compressed ones stays as it is until it stands there. Done when nodes came or went: what cannot be
+    /// compressed is not tried each time.
     fn settle(&mut self, limits: &Limits) {
         let depth = limits.list_compress_depth;
         if depth > 0 && !self.is_empty() {

@@ -96,7 +96,7 @@ impl Slot {
         self.shed(siblings)
     }
 
-    /// Appends or prepends a whole node.
+    /// Appends a whole node.
     pub fn append(&mut self, node: Node, len: usize) -> Siblings {
         let siblings = match &mut self.link {
             Link::Node(_) => return SmallVec::from_elem(Slot::new(node, len), 1),
@@ -145,7 +145,7 @@ impl Slot {
     }
 
     /// Does the node at an end have room for the element?
-    fn accepts(&self, end: End, value: &[u8], policy: &Policy) -> bool {
+    pub fn accepts(&self, end: End, value: &[u8], policy: &Policy) -> bool {
         match &self.link {
             Link::Node(node) => node.accepts(value, self.len, policy),
             Link::Branch(slots) => match end {
@@ -153,6 +153,18 @@ impl Slot {
                 End::Back => slots.last(),
             }
             .is_some_and(|slot| slot.accepts(end, value, policy)),
+        }
+    }
+
+    /// Number of elements of the node at an end.
+    pub fn outer_len(&self, end: End) -> usize {
+        match &self.link {
+            Link::Node(_) => self.len,
+            Link::Branch(slots) => match end {
+                End::Front => slots.first(),
+                End::Back => slots.last(),
+            }
+            .map_or(0, |slot| slot.outer_len(end)),
         }
     }
 
