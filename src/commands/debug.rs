@@ -9,6 +9,7 @@ use super::generic::object::{encoding_name, reference_count};
 use crate::client::{Kind, Takeover};
 use crate::command::{Flags, Group, Row};
 use crate::config::enums::Allow;
+use crate::config::memory;
 use crate::error::{self, Error};
 use crate::executor::Call;
 use crate::keyspace::access::idle_secs;
@@ -39,6 +40,7 @@ fn debug(call: &mut Call<'_, '_>) -> Result<(), Error> {
         (b"object", 3) => object(call),
         (b"populate", 3..=5) => populate(call),
         (b"protocol", 3) => protocol(call),
+        (b"quicklist-packed-threshold", 3) => quicklist_packed_threshold(call),
         (b"reload", 2) => reload(call),
         (b"set-active-expire", 3) => set_active_expire(call),
         (b"sleep", 3) => sleep(call),
@@ -87,6 +89,9 @@ fn help(call: &mut Call<'_, '_>) -> Result<(), Error> {
         "    Reply with a test value of the specified type. <type> can be: string,",
         "    integer, double, bignum, null, array, set, map, attrib, push, verbatim,",
         "    true, false.",
+        "QUICKLIST-PACKED-THRESHOLD <size>",
+        "    Sets the threshold for elements to be inserted as plain vs packed nodes",
+        "    Default value is 1GB, allows values up to 4GB. Setting to 0 restores to default.",
         "RELOAD",
         "    Save the RDB on disk and reload it back to memory.",
         "SET-ACTIVE-EXPIRE <0|1>",
@@ -112,6 +117,16 @@ fn change_repl_id(call: &mut Call<'_, '_>) -> Result<(), Error> {
 
 fn set_active_expire(call: &mut Call<'_, '_>) -> Result<(), Error> {
     call.server.active_expire.store(call.args.at(2) != b"0", Relaxed);
+    call.reply.ok();
+    Ok(())
+}
+
+/// The largest threshold, in bytes: somewhat below 4 GiB.
+const PACKED_THRESHOLD_MAX: u64 = (1 << 32) - (1 << 20);
+
+fn quicklist_packed_threshold(call: &mut Call<'_, '_>) -> Result<(), Error> {
+    let bytes = memory(call.args.at(2)).filter(|bytes| *bytes <= PACKED_THRESHOLD_MAX);
+    call.server.set_list_packed_threshold(bytes.ok_or(error::PACKED_THRESHOLD)? as usize);
     call.reply.ok();
     Ok(())
 }

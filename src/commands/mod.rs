@@ -8,16 +8,21 @@ pub mod config;
 pub mod connection;
 pub mod debug;
 pub mod generic;
+pub mod geo;
+pub mod hash;
 pub mod hyperloglog;
 pub mod info;
+pub mod list;
 pub mod persistence;
 pub mod pubsub;
 pub mod replication;
 pub mod set;
+pub mod sort;
 pub mod string;
 #[cfg(test)]
 pub mod testing;
 pub mod transaction;
+pub mod zset;
 
 use crate::command::Row;
 use crate::error::Error;
@@ -39,13 +44,18 @@ pub const FAMILIES: &[&[Row]] = &[
     generic::object::ROWS,
     generic::dump::ROWS,
     hyperloglog::ROWS,
+    hash::ROWS,
+    geo::ROWS,
     info::ROWS,
+    list::ROWS,
     persistence::ROWS,
     pubsub::ROWS,
     replication::ROWS,
     set::ROWS,
+    sort::ROWS,
     string::ROWS,
     transaction::ROWS,
+    zset::ROWS,
 ];
 
 /// The handler of a container's own row, which is asked only when the subcommand is missing.

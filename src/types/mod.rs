@@ -1,7 +1,9 @@
 //! What values mean beyond their bytes. Types know no clients, time or replies.
 
 pub mod bits;
+pub mod double;
 pub mod element;
+pub mod geohash;
 pub mod hash;
 pub mod hyperloglog;
 pub mod intset;
@@ -14,6 +16,7 @@ pub mod object;
 pub mod packed;
 pub mod set;
 pub mod stream;
+pub mod tree;
 pub mod zset;
 
 pub use limits::Limits;
