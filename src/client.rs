@@ -173,6 +173,8 @@ pub enum Takeover {
     Configure { pairs: crate::config_apply::Pairs, local: bool },
     /// CONFIG REWRITE: no further request is read until the file is on disk.
     RewriteConfig,
+    /// MIGRATE: no further request is read until the keys have arrived, or have not.
+    Migrate(crate::migrate::Order),
     /// Nothing is read for so long (DEBUG SLEEP, without blocking the thread).
     Sleep { ms: u64 },
 }

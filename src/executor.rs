@@ -194,14 +194,19 @@ impl Effects {
         Effects { wanted, list: Vec::new() }
     }
 
+    /// Adds a request.
+    pub fn add<A: AsRef<[u8]>>(&mut self, db: u16, args: &[A]) {
+        if self.wanted {
+            let mut request = Vec::new();
+            encode::request(&mut request, args);
+            self.list.push(Effect { db, request });
+        }
+    }
+
     /// Adds the deletion of expired keys.
     pub fn add_expired(&mut self, view: &mut View<'_>, lazy: bool) {
         for expired in view.take_expired() {
-            if self.wanted {
-                let mut request = Vec::new();
-                encode::request(&mut request, &[if lazy { b"UNLINK" } else { &b"DEL"[..] }, &expired.key]);
-                self.list.push(Effect { db: expired.db, request });
-            }
+            self.add(expired.db, &[if lazy { b"UNLINK" } else { &b"DEL"[..] }, &expired.key]);
         }
     }
 

@@ -133,7 +133,7 @@ const PAYLOAD_FRAME_BYTES: usize = 1 + 10;
 
 fn object(call: &mut Call<'_, '_>) -> Result<(), Error> {
     let now_ms = call.view.now_ms();
-    let options = payload_options(call);
+    let options = payload_options(call.server);
     let entry = call.view.stored(call.args.at(2)).ok_or(error::NO_SUCH_KEY)?;
     let (value, access) = (entry.value(), entry.access());
     let text = format!(

@@ -34,6 +34,7 @@ pub const FAMILIES: &[&[Row]] = &[
     generic::database::ROWS,
     generic::object::ROWS,
     generic::dump::ROWS,
+    generic::migrate::ROWS,
     info::ROWS,
     persistence::ROWS,
     pubsub::ROWS,

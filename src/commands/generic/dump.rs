@@ -8,6 +8,7 @@ use crate::keyspace::access::{access_of_frequency, access_of_idle};
 use crate::keyspace::{AccessPolicy, BLOB_MIN_BYTES, Blob, NewValue, Ttl, ValueRef};
 use crate::rdb;
 use crate::rdb::dump::{OwnedValue, decode_payload, encode_payload};
+use crate::server::Server;
 
 /// The rows of this file.
 pub const ROWS: &[Row] = &[DUMP, RESTORE];
@@ -19,7 +20,7 @@ const DUMP: Row = Row::new("dump", 2, Group::Generic, "2.6.0", dump)
     .tips(&["nondeterministic_output"]);
 
 fn dump(call: &mut Call<'_, '_>) -> Result<(), Error> {
-    let options = payload_options(call);
+    let options = payload_options(call.server);
     match call.view.read(call.args.at(1)) {
         Some(entry) => call.reply.bulk(payload_of(entry.value(), options)),
         None => call.reply.null(),
@@ -28,8 +29,8 @@ fn dump(call: &mut Call<'_, '_>) -> Result<(), Error> {
 }
 
 /// How payloads are written: `rdbcompression` holds for them too.
-pub fn payload_options(call: &Call<'_, '_>) -> rdb::Options {
-    rdb::Options { compress: call.server.config.load().rdbcompression, ..rdb::Options::default() }
+pub fn payload_options(server: &Server) -> rdb::Options {
+    rdb::Options { compress: server.config.load().rdbcompression, ..rdb::Options::default() }
 }
 
 /// A value as a DUMP payload.
