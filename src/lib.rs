@@ -25,8 +25,8 @@
 //!   `Snapshots::starting` and `Server::config_changes`, taken where no shard is held or only all of them.
 //! - **Who is let in is asked twice**: before a command waits for its locks, and again when it holds them, since the role may have
 //!   changed in between.
-//! - **`unsafe`** stands in [`keyspace::entry`] alone (allocation layout, prefetch hints), and in tests of it under
-//!   AddressSanitizer (`.ci/sanitize`).
+//! - **`unsafe`** stands in [`keyspace::entry`] (allocation layout, prefetch hints) and [`types::packed`] (a buffer one pointer
+//!   wide) alone, and in tests of them under AddressSanitizer (`.ci/sanitize`).
 //!
 //! # Where things are
 //!

@@ -9,6 +9,8 @@
 //! a header promises.
 
 use crate::keyspace::{BLOB_MIN_BYTES, Blob};
+/// How the protocol reads numbers, as Redis's `string2ll` does.
+pub use crate::types::element::canonical_int as number;
 use smallvec::SmallVec;
 use std::fmt;
 
@@ -330,28 +332,6 @@ fn bulk_len(text: &[u8], limits: &Limits) -> Result<usize, ProtocolError> {
         return fail("unauthenticated bulk length");
     }
     Ok(len as usize)
-}
-
-/// A canonical decimal number, as Redis's `string2ll` reads it: no sign but `-`, no leading zeros, no spaces.
-#[inline]
-pub fn number(text: &[u8]) -> Option<i64> {
-    let (negative, digits) = match text {
-        [b'-', digits @ ..] => (true, digits),
-        digits => (false, digits),
-    };
-    match digits {
-        [b'0'] if !negative => return Some(0),
-        [b'1'..=b'9', ..] if digits.len() <= 19 => {}
-        _ => return None,
-    }
-    let mut n = 0u64;
-    for digit in digits {
-        if !digit.is_ascii_digit() {
-            return None;
-        }
-        n = n * 10 + u64::from(digit - b'0');
-    }
-    if negative { 0i64.checked_sub_unsigned(n) } else { i64::try_from(n).ok() }
 }
 
 #[cfg(test)]
