@@ -21,6 +21,7 @@ pub mod decode;
 pub mod dump;
 pub mod encode;
 pub mod error;
+pub mod legacy;
 pub mod lzf;
 mod string;
 pub mod wire;
