@@ -14,8 +14,10 @@ use crate::clock::BatchTime;
 use crate::command::{Command, Flags, Lookup, Row, table};
 use crate::commands::transaction;
 use crate::error::{self, Error};
+use crate::keyspace::events::{Class, KeyEvent};
 use crate::keyspace::view::{Moment, ShardSet, Viewer};
 use crate::keyspace::{Held, Keyspace, NewValue, SHARDS, Shard, View, shard_of};
+use crate::pubsub::Published;
 use crate::resp::parser::{Arg, number};
 use crate::resp::{Out, Proto, Reply, encode};
 use crate::server::Server;
@@ -337,6 +339,7 @@ fn execute_answering(
     let mut effects = Effects::new(server.log.is_wanted());
     let result =
         run(Unit { client, server, view: &mut view, effects: &mut effects }, command, args, out, false);
+    tell_events(client, server, &mut view);
     propagate(client, server, effects);
     drop(view);
     let took = time.next(&server.clock);
@@ -404,6 +407,7 @@ fn moment(client: &Client, server: &Server, now_ms: i64) -> Moment {
         access: server.access_policy(),
         no_touch: client.shared.has(ClientFlags::NO_TOUCH),
         seed: server.next_seed(),
+        events: server.events(),
     }
 }
 
@@ -578,6 +582,33 @@ fn run(
     server.monitors.feed(server, client, command, args);
     client.redacted.clear();
     result
+}
+
+/// Tells those who listen what has happened to keys.
+fn tell_events(client: &mut Client, server: &Server, view: &mut View<'_>) {
+    let (now_ms, id) = (view.now_ms(), client.id());
+    for published in view.take_events().iter().flat_map(|event| events(server, event, id, now_ms)) {
+        client.called.extend(published.called);
+        client.has_own_mail |= published.to_sender;
+    }
+}
+
+/// Publishes one event on the channels that are asked for. `client`: the number of the client whose doing it was, or 0.
+pub fn events(
+    server: &Server,
+    event: &KeyEvent,
+    client: u64,
+    now_ms: i64,
+) -> impl Iterator<Item = Published> {
+    let KeyEvent { event, db, key } = event;
+    let (told, name) = (server.events(), event.name.as_bytes());
+    let publish = |kind: &str, of: &[u8], payload: &[u8]| {
+        let channel = [format!("__{kind}@{db}__:").as_bytes(), of].concat();
+        server.pubsub.publish(&channel, &Arg::Slice(payload), client, now_ms)
+    };
+    let by_key = told.contains(Class::KEYSPACE).then(|| publish("keyspace", key, name));
+    let by_event = told.contains(Class::KEYEVENT).then(|| publish("keyevent", name, key));
+    by_key.into_iter().chain(by_event)
 }
 
 /// The one door through which effects leave: into the log, while the unit's shards are still held.

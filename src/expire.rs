@@ -3,7 +3,7 @@
 //! The index tells what is due, so nothing is sampled and nothing is left behind; a slice under a shard's lock is bounded, so
 //! that a hundred thousand keys that expire in the same second stop nobody.
 
-use crate::executor::Effects;
+use crate::executor::{Effects, events};
 use crate::keyspace::view::{Moment, Viewer};
 use crate::keyspace::{Held, SHARDS, View};
 use crate::server::Server;
@@ -32,6 +32,7 @@ fn slice(server: &Server, shard: usize) -> bool {
         access: server.access_policy(),
         no_touch: true,
         seed: 0,
+        events: server.events(),
     };
     let held = Held::one(&server.keyspace, shard);
     if server.is_replica() {
@@ -44,10 +45,14 @@ fn slice(server: &Server, shard: usize) -> bool {
     let mut effects = Effects::new(server.log.is_wanted());
     effects.add_expired(&mut view, server.lazy_expire());
     let grew = effects.append_separately(server);
+    let happened = view.take_events();
     drop(view);
     server.stats.record_lock(since.elapsed());
     if grew {
         server.wake_replicas();
+    }
+    for published in happened.iter().flat_map(|event| events(server, event, 0, moment.now_ms)) {
+        published.called.iter().flat_map(|listeners| listeners.iter()).for_each(|listener| listener.call());
     }
     more
 }

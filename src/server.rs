@@ -8,6 +8,7 @@ use crate::config::Config;
 use crate::config::enums::MaxmemoryPolicy;
 use crate::control::Orders;
 use crate::error::{self, Error};
+use crate::keyspace::events::Class;
 use crate::keyspace::{AccessPolicy, Hasher, Keyspace, Reaper, Shard};
 use crate::monitor::Monitors;
 use crate::net::IoThreads;
@@ -19,8 +20,9 @@ use crate::replication::link::{Link, Target};
 use crate::replication::log::{Log, ReplId};
 use crate::snapshot::Snapshots;
 use crate::stats::Stats;
+use crate::types::Limits;
 use crate::world::{Background, Entropy, World};
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, Guard};
 use parking_lot::Mutex;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
@@ -59,6 +61,7 @@ pub struct Server {
     trouble: AtomicU32,
     seed: AtomicU64,
     hot: Hot,
+    limits: ArcSwap<Limits>,
 }
 
 /// What commands look at all the time, taken out of the configuration.
@@ -69,6 +72,8 @@ struct Hot {
     /// 0: LRU; else LFU: log factor in the upper, decay minutes in the lower half, plus 1 << 63.
     access: AtomicU64,
     lazy_expire: AtomicBool,
+    /// `notify-keyspace-events`.
+    events: AtomicU32,
 }
 
 const LFU: u64 = 1 << 63;
@@ -127,6 +132,7 @@ impl Server {
             trouble: AtomicU32::new(0),
             seed: AtomicU64::new(entropy.next()),
             hot: Hot::default(),
+            limits: ArcSwap::from_pointee(limits_of(&config, hasher)),
             config: ArcSwap::from_pointee(config),
             config_file,
             clock,
@@ -146,6 +152,8 @@ impl Server {
         self.hot.max_bulk_bytes.store(config.proto_max_bulk_len, Relaxed);
         self.hot.normal_output_limit.store(config.client_output_buffer_limit[0].hard, Relaxed);
         self.hot.lazy_expire.store(config.lazyfree_lazy_expire, Relaxed);
+        self.hot.events.store(config.notify_keyspace_events.told().bits(), Relaxed);
+        self.limits.store(Arc::new(limits_of(&config, self.keyspace.hasher())));
         let lfu =
             matches!(config.maxmemory_policy, MaxmemoryPolicy::AllkeysLfu | MaxmemoryPolicy::VolatileLfu);
         let lfu =
@@ -304,6 +312,18 @@ impl Server {
         }
     }
 
+    /// The keyspace events that are told.
+    #[inline]
+    pub fn events(&self) -> Class {
+        Class::from_bits_retain(self.hot.events.load(Relaxed))
+    }
+
+    /// Where small encodings end.
+    #[inline]
+    pub fn limits(&self) -> Guard<Arc<Limits>> {
+        self.limits.load()
+    }
+
     /// `proto-max-bulk-len`.
     #[inline]
     pub fn max_bulk_bytes(&self) -> u64 {
@@ -367,5 +387,25 @@ impl Server {
         let mut changes = 0;
         self.keyspace.for_each_shard(|shard| changes += shard.stats.dirty);
         changes
+    }
+}
+
+fn limits_of(config: &Config, hasher: Hasher) -> Limits {
+    let count = |n: i64| usize::try_from(n).unwrap_or(0);
+    let bytes = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
+    Limits {
+        hash_max_listpack_entries: count(config.hash_max_listpack_entries),
+        hash_max_listpack_value: bytes(config.hash_max_listpack_value),
+        set_max_intset_entries: count(config.set_max_intset_entries),
+        set_max_listpack_entries: count(config.set_max_listpack_entries),
+        set_max_listpack_value: bytes(config.set_max_listpack_value),
+        zset_max_listpack_entries: count(config.zset_max_listpack_entries),
+        zset_max_listpack_value: bytes(config.zset_max_listpack_value),
+        list_max_listpack_size: i64::from(config.list_max_listpack_size),
+        list_compress_depth: count(i64::from(config.list_compress_depth)),
+        stream_node_max_bytes: bytes(config.stream_node_max_bytes),
+        stream_node_max_entries: count(config.stream_node_max_entries),
+        hll_sparse_max_bytes: bytes(config.hll_sparse_max_bytes),
+        hasher,
     }
 }

@@ -12,7 +12,7 @@ use crate::config::enums::Allow;
 use crate::error::{self, Error};
 use crate::executor::Call;
 use crate::keyspace::access::idle_secs;
-use crate::keyspace::{Entry, NewValue, Ttl, ValueRef};
+use crate::keyspace::{Entry, NewValue, Stored, Ttl};
 use crate::replication::log::ReplId;
 use crate::resp::Proto;
 use sha1::{Digest as _, Sha1};
@@ -135,7 +135,7 @@ fn object(call: &mut Call<'_, '_>) -> Result<(), Error> {
     let now_ms = call.view.now_ms();
     let options = payload_options(call.server);
     let entry = call.view.stored(call.args.at(2)).ok_or(error::NO_SUCH_KEY)?;
-    let (value, access) = (entry.value(), entry.access());
+    let (value, access) = (entry.stored(), entry.access());
     let text = format!(
         "Value at:{:p} refcount:{} encoding:{} serializedlength:{} lru:{access} lru_seconds_idle:{}",
         entry.key().as_ptr(),
@@ -234,10 +234,9 @@ impl Sum {
     fn mix_value(&mut self, entry: &Entry) {
         const TYPE_STRING: u32 = 0;
         self.mix(&TYPE_STRING.to_be_bytes());
-        match entry.value() {
-            ValueRef::Int(n) => self.mix(itoa::Buffer::new().format(n).as_bytes()),
-            ValueRef::Inline { bytes, .. } => self.mix(bytes),
-            ValueRef::Blob(blob) => self.mix(blob),
+        match entry.stored() {
+            Stored::String(value) => self.mix(value.text(&mut itoa::Buffer::new())),
+            Stored::Object(_) => unimplemented!("objects are not written yet"),
         }
         if entry.expiry_ms().is_some() {
             self.add(b"!!expire!!");

@@ -131,7 +131,7 @@ const PUBLISH: Row = Row::new("publish", 3, Group::Pubsub, "2.0.0", publish).fla
 
 fn publish(call: &mut Call<'_, '_>) -> Result<(), Error> {
     let (channel, payload) = (call.args.at(1), &call.args.0[2]);
-    let published = call.server.pubsub.publish(channel, payload, &call.client.shared, call.view.now_ms());
+    let published = call.server.pubsub.publish(channel, payload, call.client.id(), call.view.now_ms());
     call.client.called.extend(published.called);
     call.client.has_own_mail |= published.to_sender;
     // A replica's own messages stay with it: its stream is its master's.

@@ -140,6 +140,11 @@ const CHANNELS: &[(u8, Events)] =
     &[(b'K', Events::KEYSPACE), (b'E', Events::KEYEVENT), (b'm', Events::KEY_MISS)];
 
 impl Events {
+    /// The classes that are told: none without a channel to tell them by.
+    pub fn told(self) -> Events {
+        if self.intersects(Events::KEYSPACE | Events::KEYEVENT) { self } else { Events::empty() }
+    }
+
     /// The flags of a string of letters; `None` if a letter is none of `Ag$lshzxeKEtmdn`.
     pub fn parse(text: &[u8]) -> Option<Events> {
         text.iter().try_fold(Events::empty(), |flags, letter| {

@@ -52,12 +52,6 @@ const PROMISES: &[Promise] = &[
         |c| c.maxmemory > 0,
         "the limit is not enforced yet: nothing is evicted or refused",
     ),
-    Promise(
-        "notify-keyspace-events",
-        Warn,
-        |c| !c.notify_keyspace_events.is_empty(),
-        "no events are published yet",
-    ),
     Promise("activedefrag yes", Warn, |c| c.activedefrag, "there is no active defragmentation"),
     Promise(
         "oom-score-adj",
@@ -112,11 +106,7 @@ mod tests {
         assert_eq!(Config::default().not_built(), Default::default());
         check("appendonly yes\ntls-port 1\naclfile x\nuser a on\nloadmodule x.so\ncluster-enabled yes", 6, 0);
         check("maxmemory 1gb", 0, 1);
-        check(
-            "maxmemory 1gb\nmaxmemory-policy allkeys-lru\nnotify-keyspace-events KEA\nactivedefrag yes",
-            0,
-            3,
-        );
+        check("maxmemory 1gb\nmaxmemory-policy allkeys-lru\nactivedefrag yes", 0, 2);
         check("oom-score-adj yes\nsyslog-enabled yes\nbgsave_cpulist 1\nbio-cpulist 1", 0, 4);
         check("io-threads-do-reads yes", 0, 0);
         check("rename-command GET G", 1, 0);

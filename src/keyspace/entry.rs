@@ -7,7 +7,7 @@
 //! | access 24 bits, flags 8 | kind 8 | key length 8 | value length 16 |   8 bytes
 //! | expiry, Unix ms                                                  |   8, with a TTL
 //! | key length                                                       |   8, for keys over 255 bytes
-//! | integer, or pointer to a large value                             |   8, unless the value is inline
+//! | integer, or pointer to a large value or to an object             |   8, unless the value is inline
 //! | key … | inline value …                                           |
 //! ```
 //!
@@ -17,12 +17,17 @@
 //!
 //! This is one of the few modules with `unsafe`: the allocation's parts are reached by computed offsets. Soundness:
 //! an `Entry` owns its allocation; size and offsets follow from the header's fields alone, which change only together
-//! with a reallocation (`rebuild`) or keep the size (`overwrite`); the payload word holds an initialised `Blob` exactly
-//! when the kind says so.
+//! with a reallocation (`rebuild`) or keep the size (`overwrite`); the payload word holds an initialised `Blob`, or the
+//! pointer of an `Object` with the tag that the kind holds, exactly when the kind says so.
 #![allow(unsafe_code)]
 
 use super::blob::{BLOB_MIN_BYTES, Blob};
+use crate::error::{self, Error};
+use crate::types::{Object, ObjectType};
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error, realloc};
+use std::marker::PhantomData;
+use std::mem::ManuallyDrop;
+use std::ops::Deref;
 use std::ptr::NonNull;
 
 const HAS_EXPIRY: u8 = 1;
@@ -33,6 +38,8 @@ const KIND_INT: u8 = 0;
 const KIND_EMBSTR: u8 = 1;
 const KIND_RAW: u8 = 2;
 const KIND_BLOB: u8 = 3;
+/// From here on: an object; what is above is its tag.
+const KIND_OBJECT: u8 = 16;
 
 /// Longest string that OBJECT ENCODING calls embstr (Redis: 44 bytes).
 pub const EMBSTR_MAX_BYTES: usize = 44;
@@ -48,6 +55,13 @@ struct Header {
     kind: u8,
     key_len: u8,
     value_len: u16,
+}
+
+/// What a key holds.
+#[derive(Clone, Copy, Debug)]
+pub enum Stored<'a> {
+    String(ValueRef<'a>),
+    Object(ObjectRef<'a>),
 }
 
 /// A string value as it is stored.
@@ -86,9 +100,65 @@ impl<'a> ValueRef<'a> {
     }
 }
 
+/// A stored object, borrowed from its entry.
+#[derive(Clone, Copy)]
+pub struct ObjectRef<'a> {
+    tag: u8,
+    pointer: NonNull<u8>,
+    entry: PhantomData<&'a Object>,
+}
+
+impl<'a> ObjectRef<'a> {
+    /// The object for reading.
+    pub fn read(self) -> Reading<'a, Object> {
+        // SAFETY: the parts are the entry's, which is borrowed for 'a; nothing drops or changes the object through `Reading`.
+        let object = unsafe { Object::from_parts(self.tag, self.pointer) };
+        Reading { value: ManuallyDrop::new(object), entry: PhantomData }
+    }
+
+    /// The value for reading, if it is of type `T`.
+    #[inline]
+    pub fn read_as<T: ObjectType>(self) -> Option<Reading<'a, T>> {
+        if !T::has_tag(self.tag) {
+            return None;
+        }
+        // SAFETY: as in `read`.
+        let object = unsafe { Object::from_parts(self.tag, self.pointer) };
+        match T::from_object(object) {
+            Ok(value) => Some(Reading { value: ManuallyDrop::new(value), entry: PhantomData }),
+            Err(object) => {
+                std::mem::forget(object);
+                None
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for ObjectRef<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.read().fmt(f)
+    }
+}
+
+/// A value in its entry, while it is read.
+pub struct Reading<'a, T> {
+    value: ManuallyDrop<T>,
+    entry: PhantomData<&'a Object>,
+}
+
+impl<T> Deref for Reading<'_, T> {
+    type Target = T;
+
+    #[inline]
+    fn deref(&self) -> &T {
+        &self.value
+    }
+}
+
 /// A value to be stored.
 #[derive(Clone, Debug)]
 pub enum NewValue<'a> {
+    Object(Object),
     Int(i64),
     /// Stored inline, or copied into a blob from `BLOB_MIN_BYTES` on. `raw` forces the raw encoding.
     Bytes {
@@ -108,6 +178,16 @@ impl<'a> NewValue<'a> {
             }
             NewValue::Bytes { bytes, .. } => (KIND_EMBSTR, bytes.len()),
             NewValue::Blob(_) => (KIND_BLOB, 0),
+            // The tag is known when the object is taken apart: any object's layout is the same.
+            NewValue::Object(_) => (KIND_OBJECT, 0),
+        }
+    }
+
+    /// The same value as an entry shows it; an object is copied or shared, as its clone is.
+    pub fn from_stored(value: Stored<'a>) -> NewValue<'a> {
+        match value {
+            Stored::String(value) => NewValue::from_ref(value),
+            Stored::Object(object) => NewValue::Object(object.read().clone()),
         }
     }
 
@@ -203,6 +283,11 @@ impl Entry {
             match value {
                 NewValue::Int(n) => self.payload().cast::<i64>().write(n),
                 NewValue::Blob(blob) => self.payload().cast::<Blob>().write(blob),
+                NewValue::Object(object) => {
+                    let (tag, pointer) = object.into_parts();
+                    self.payload().cast::<NonNull<u8>>().write(pointer);
+                    self.header_mut().kind = KIND_OBJECT + tag;
+                }
                 NewValue::Bytes { bytes, .. } if self.header().kind == KIND_BLOB => {
                     self.payload().cast::<Blob>().write(Blob::new(bytes.to_vec()));
                 }
@@ -275,24 +360,89 @@ impl Entry {
         }
     }
 
-    /// The value.
+    /// What the key holds.
     #[inline]
-    pub fn value(&self) -> ValueRef<'_> {
+    pub fn stored(&self) -> Stored<'_> {
         let header = self.header();
         // SAFETY: the kind tells what the payload word or the inline bytes hold.
         unsafe {
             match header.kind {
-                KIND_INT => ValueRef::Int(self.payload().cast::<i64>().read()),
-                KIND_BLOB => ValueRef::Blob(self.payload().cast::<Blob>().as_ref()),
-                kind => ValueRef::Inline {
+                KIND_INT => Stored::String(ValueRef::Int(self.payload().cast::<i64>().read())),
+                KIND_BLOB => Stored::String(ValueRef::Blob(self.payload().cast::<Blob>().as_ref())),
+                KIND_OBJECT.. => Stored::Object(ObjectRef {
+                    tag: header.kind - KIND_OBJECT,
+                    pointer: self.payload().cast::<NonNull<u8>>().read(),
+                    entry: PhantomData,
+                }),
+                kind => Stored::String(ValueRef::Inline {
                     bytes: std::slice::from_raw_parts(
                         self.inline_at().as_ptr(),
                         usize::from(header.value_len),
                     ),
                     raw: kind == KIND_RAW,
-                },
+                }),
             }
         }
+    }
+
+    /// TYPE's name of what the key holds.
+    pub fn type_name(&self) -> &'static str {
+        match self.stored() {
+            Stored::String(_) => "string",
+            Stored::Object(object) => object.read().type_name(),
+        }
+    }
+
+    /// The string, if the key holds one.
+    #[inline]
+    pub fn string(&self) -> Option<ValueRef<'_>> {
+        match self.stored() {
+            Stored::String(value) => Some(value),
+            Stored::Object(_) => None,
+        }
+    }
+
+    /// The value for reading, if it is of type `T`.
+    #[inline]
+    pub fn read_as<T: ObjectType>(&self) -> Option<Reading<'_, T>> {
+        match self.stored() {
+            Stored::String(_) => None,
+            Stored::Object(object) => object.read_as(),
+        }
+    }
+
+    /// The value for reading.
+    ///
+    /// # Errors
+    /// `WRONGTYPE` when it is not of type `T`.
+    #[inline]
+    pub fn object<T: ObjectType>(&self) -> Result<Reading<'_, T>, Error> {
+        self.read_as().ok_or(error::WRONG_TYPE)
+    }
+
+    /// Takes the value out if it is of type `T`; until [`Entry::put_back`] the entry holds the integer 0.
+    pub fn take_out<T: ObjectType>(&mut self) -> Option<T> {
+        let kind = self.header().kind;
+        if kind < KIND_OBJECT || !T::has_tag(kind - KIND_OBJECT) {
+            return None;
+        }
+        // SAFETY: the kind says that the word is an object's pointer, which is given up: the entry holds an integer now.
+        let object = unsafe {
+            let pointer = self.payload().cast::<NonNull<u8>>().read();
+            self.header_mut().kind = KIND_INT;
+            self.payload().cast::<i64>().write(0);
+            Object::from_parts(kind - KIND_OBJECT, pointer)
+        };
+        match T::from_object(object) {
+            Ok(value) => Some(value),
+            Err(_) => unreachable!("the tag is one of the type's"),
+        }
+    }
+
+    /// Puts an object in the place of the integer that [`Entry::take_out`] has left.
+    pub fn put_back(&mut self, object: Object) {
+        assert_eq!(self.header().kind, KIND_INT, "an object was taken out");
+        self.init_value(NewValue::Object(object));
     }
 
     /// The expiry as Unix milliseconds.
@@ -341,9 +491,10 @@ impl Entry {
     pub fn size_bytes(&self) -> usize {
         let header = self.header();
         let own = key_offset(header) + self.key_len() + usize::from(header.value_len);
-        match self.value() {
-            ValueRef::Blob(blob) => own + blob.capacity(),
-            _ => own,
+        match self.stored() {
+            Stored::String(ValueRef::Blob(blob)) => own + blob.capacity(),
+            Stored::String(_) => own,
+            Stored::Object(object) => own + object.read().memory_bytes(),
         }
     }
 
@@ -368,10 +519,20 @@ impl Entry {
     }
 
     fn drop_payload(&mut self) {
-        if self.header().kind == KIND_BLOB {
-            // SAFETY: the kind says a Blob is there; the kind is changed before anybody can look again.
-            unsafe { self.payload().cast::<Blob>().drop_in_place() };
-            self.header_mut().kind = KIND_INT;
+        match self.header().kind {
+            KIND_BLOB => {
+                // SAFETY: the kind says a Blob is there; the kind is changed before anybody can look again.
+                unsafe { self.payload().cast::<Blob>().drop_in_place() };
+                self.header_mut().kind = KIND_INT;
+            }
+            kind @ KIND_OBJECT.. => {
+                self.header_mut().kind = KIND_INT;
+                // SAFETY: the kind said that an object's pointer is there, which nobody looks at again.
+                drop(unsafe {
+                    Object::from_parts(kind - KIND_OBJECT, self.payload().cast::<NonNull<u8>>().read())
+                });
+            }
+            _ => {}
         }
     }
 
@@ -387,20 +548,25 @@ impl Entry {
             (None, None) => {}
             (Some(_), Some(at)) => self.write_expiry(at),
             _ => {
-                let mut new =
-                    Entry::new(hash, self.key(), NewValue::from_ref(self.value()), expiry_ms, self.access());
+                let mut new = Entry::new(
+                    hash,
+                    self.key(),
+                    NewValue::from_stored(self.stored()),
+                    expiry_ms,
+                    self.access(),
+                );
                 new.set_mark(self.mark());
                 *self = new;
             }
         }
     }
 
-    /// The string's bytes for changing in place: inline bytes become raw, a shared blob is copied. `None` for integers.
+    /// The string's bytes for changing in place: inline bytes become raw, a shared blob is copied. `None` for integers and objects.
     pub fn bytes_mut(&mut self) -> Option<&mut [u8]> {
         // SAFETY: the kind tells what is there; `self` is borrowed mutably for as long as the slice lives.
         unsafe {
             match self.header().kind {
-                KIND_INT => None,
+                KIND_INT | KIND_OBJECT.. => None,
                 KIND_BLOB => Some(self.payload().cast::<Blob>().as_mut().make_mut()),
                 _ => {
                     self.header_mut().kind = KIND_RAW;
@@ -446,8 +612,13 @@ impl Clone for Entry {
     /// A copy with its own allocation (a blob is shared), mark and access bits included.
     fn clone(&self) -> Entry {
         let hash = (self.tagged.addr().get() & !ADDRESS_MASK) as u64 >> super::SHARD_BITS;
-        let mut new =
-            Entry::new(hash, self.key(), NewValue::from_ref(self.value()), self.expiry_ms(), self.access());
+        let mut new = Entry::new(
+            hash,
+            self.key(),
+            NewValue::from_stored(self.stored()),
+            self.expiry_ms(),
+            self.access(),
+        );
         new.set_mark(self.mark());
         new
     }
@@ -468,14 +639,14 @@ impl std::fmt::Debug for Entry {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Entry")
             .field("key", &String::from_utf8_lossy(self.key()))
-            .field("value", &self.value())
+            .field("value", &self.stored())
             .field("expiry_ms", &self.expiry_ms())
             .finish()
     }
 }
 
 fn has_payload(kind: u8) -> bool {
-    matches!(kind, KIND_INT | KIND_BLOB)
+    matches!(kind, KIND_INT | KIND_BLOB | KIND_OBJECT..)
 }
 
 #[inline]
@@ -499,7 +670,7 @@ mod tests {
     use super::*;
 
     fn text(entry: &Entry) -> Vec<u8> {
-        match entry.value() {
+        match entry.string().expect("a string") {
             ValueRef::Int(n) => n.to_string().into_bytes(),
             ValueRef::Inline { bytes, .. } => bytes.to_vec(),
             ValueRef::Blob(blob) => blob.to_vec(),
@@ -576,6 +747,27 @@ mod tests {
                 assert_eq!((entry.expiry_ms(), entry.access()), (expiry, 9));
             }
         }
+    }
+
+    #[test]
+    fn an_object_comes_and_goes() {
+        use crate::types::list::List;
+        use crate::types::set::Set;
+        let object = || NewValue::Object(Set::default().into());
+        let is_set = |entry: &Entry| entry.read_as::<Set>().is_some() && entry.string().is_none();
+        let mut entry = Entry::new(1, b"key", object(), None, 0);
+        assert!(is_set(&entry) && entry.read_as::<List>().is_none() && is_set(&entry.clone()));
+        entry.set_expiry(1, Some(5));
+        assert!(is_set(&entry) && entry.take_out::<List>().is_none());
+        let set = entry.take_out::<Set>().expect("a set");
+        assert_eq!(text(&entry), b"0");
+        entry.put_back(set.into());
+        assert!(is_set(&entry));
+        assert!(entry.overwrite(NewValue::Int(4), Some(5)).is_ok());
+        assert_eq!(text(&entry), b"4");
+        assert!(entry.overwrite(object(), Some(5)).is_ok());
+        assert!(is_set(&entry) && entry.bytes_mut().is_none());
+        assert!(entry.overwrite(bytes(b"abc"), Some(5)).is_err());
     }
 
     #[test]

@@ -7,7 +7,9 @@
 pub mod access;
 pub mod blob;
 pub mod cursor;
+pub mod edit;
 pub mod entry;
+pub mod events;
 pub mod expiry;
 pub mod reaper;
 pub mod shard;
@@ -15,13 +17,16 @@ pub mod shard;
 mod shard_tests;
 pub mod table;
 pub mod view;
+pub mod waiting;
 pub mod watch;
 pub mod whole;
 
 pub use access::AccessPolicy;
 pub use blob::{BLOB_MIN_BYTES, Blob};
 pub use cursor::Cursor;
-pub use entry::{Entry, NewValue, ValueRef};
+pub use edit::{Changes, Edit};
+pub use entry::{Entry, NewValue, Reading, Stored, ValueRef};
+pub use events::Event;
 pub use reaper::Reaper;
 pub use shard::{Captured, Shard, Ttl};
 pub use view::{Held, View};

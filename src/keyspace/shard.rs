@@ -12,11 +12,14 @@
 
 use super::Hasher;
 use super::blob::{BLOB_MIN_BYTES, Blob};
-use super::entry::{Entry, NewValue, ValueRef};
+use super::entry::{Entry, NewValue, Stored, ValueRef};
 use super::expiry::{ExpiryIndex, HASH_BITS};
 use super::reaper::Reaper;
 use super::table::{Position, Table};
+use super::waiting::Waiting;
 use super::watch::{Event, Watches};
+use crate::types::object::FREE_ELSEWHERE;
+use crate::types::{Object, ObjectType};
 use std::sync::mpsc::Sender;
 
 /// The old state of something that changed while a snapshot runs.
@@ -98,6 +101,8 @@ pub struct Shard {
     reaper: Reaper,
     /// Watched keys of this shard.
     pub watches: Watches,
+    /// Keys of this shard that clients wait for.
+    pub waiting: Waiting,
     pub stats: ShardStats,
 }
 
@@ -128,6 +133,7 @@ impl Shard {
             capture: None,
             reaper,
             watches: Watches::default(),
+            waiting: Waiting::default(),
             stats: ShardStats::default(),
         }
     }
@@ -163,23 +169,73 @@ impl Shard {
     }
 
     fn changed(&mut self, db: u16, key: &[u8]) {
-        self.tell(db, key, Event::Changed);
+        self.tell(db, key, Event::Changed, 1);
     }
 
-    fn tell(&mut self, db: u16, key: &[u8], event: Event) {
-        self.stats.dirty += 1;
+    fn tell(&mut self, db: u16, key: &[u8], event: Event, changes: u64) {
+        self.stats.dirty += changes;
         if !self.watches.is_empty() {
             self.watches.touch(db, key, event);
         }
+        if !self.waiting.is_empty() {
+            self.waiting.touch(db, key);
+        }
     }
 
-    /// Sets a key's value, creating the key if need be.
-    pub fn put(&mut self, db: u16, hash: u64, key: &[u8], value: NewValue<'_>, ttl: Ttl, access: u32) {
-        match self.find(db, hash, key) {
+    /// Sets a key's value, creating the key if need be. Returns whether it is new.
+    pub fn put(
+        &mut self,
+        db: u16,
+        hash: u64,
+        key: &[u8],
+        value: NewValue<'_>,
+        ttl: Ttl,
+        access: u32,
+    ) -> bool {
+        let found = self.find(db, hash, key);
+        match found {
             Some(at) => self.replace(db, hash, at, value, ttl, access),
             None => self.create(db, hash, key, value, ttl, access),
         }
         self.changed(db, key);
+        found.is_none()
+    }
+
+    /// Takes an object out of its entry to change it, if it is of type `T`; a running snapshot has it first. Until
+    /// [`Shard::end_edit`] nobody else may look.
+    pub fn begin_edit<T: ObjectType>(&mut self, db: u16, at: Position) -> Option<T> {
+        self.at(db, at).read_as::<T>()?;
+        self.save_before_change(db, at);
+        self.db_mut(db).table.at_mut(at).take_out()
+    }
+
+    /// Puts an object back that has changed so many times, or not at all.
+    pub fn end_edit(&mut self, db: u16, at: Position, key: &[u8], object: Object, changes: u64) {
+        self.db_mut(db).table.at_mut(at).put_back(object);
+        if changes > 0 {
+            self.tell(db, key, Event::Changed, changes);
+        }
+    }
+
+    /// Adds an object under a key that is not there.
+    pub fn create_object(
+        &mut self,
+        (db, hash): (u16, u64),
+        key: &[u8],
+        object: Object,
+        access: u32,
+        changes: u64,
+    ) {
+        self.create(db, hash, key, NewValue::Object(object), Ttl::Clear, access);
+        self.tell(db, key, Event::Changed, changes);
+    }
+
+    /// Removes a key whose last element went: part of that change.
+    pub fn drop_emptied(&mut self, db: u16, hash: u64, key: &[u8]) {
+        if let Some(at) = self.find(db, hash, key) {
+            drop(self.take_out(db, hash, at));
+            self.tell(db, key, Event::Deleted, 0);
+        }
     }
 
     /// Sets the value at a position; TTL and access bits stay. A change.
@@ -257,7 +313,7 @@ impl Shard {
         if is_large(&entry) {
             self.reaper.bury(entry);
         }
-        self.tell(db, key, Event::Deleted);
+        self.tell(db, key, Event::Deleted, 1);
         true
     }
 
@@ -266,7 +322,7 @@ impl Shard {
     pub fn take(&mut self, db: u16, hash: u64, key: &[u8]) -> Option<Entry> {
         let at = self.find(db, hash, key)?;
         let entry = self.take_out(db, hash, at);
-        self.tell(db, key, Event::Deleted);
+        self.tell(db, key, Event::Deleted, 1);
         Some(entry)
     }
 
@@ -325,7 +381,7 @@ impl Shard {
         let epoch = self.epoch;
         let entry = self.db_mut(db).table.at_mut(at);
         let mut digits = itoa::Buffer::new();
-        let value = match entry.value() {
+        let value = match entry.string().expect(ONLY_STRINGS) {
             ValueRef::Blob(_) => None,
             value if len >= BLOB_MIN_BYTES => {
                 let mut grown = Vec::with_capacity(len);
@@ -339,7 +395,7 @@ impl Shard {
             *entry = Entry::new(hash, entry.key(), value, entry.expiry_ms(), entry.access());
             entry.set_mark(epoch);
         }
-        match entry.value() {
+        match entry.string().expect(ONLY_STRINGS) {
             ValueRef::Blob(blob) if blob.len() < len => entry.blob_mut().expect("seen above").resize(len, 0),
             ValueRef::Inline { bytes, .. } if bytes.len() < len => entry.grow_inline(len),
             _ => {}
@@ -367,6 +423,7 @@ impl Shard {
             self.reaper.bury(old.expiry);
         }
         self.stats.dirty += keys as u64;
+        self.waiting.touch_all(db);
         keys
     }
 
@@ -390,6 +447,8 @@ impl Shard {
             });
         }
         dbs.swap(usize::from(a), usize::from(b));
+        self.waiting.touch_all(a);
+        self.waiting.touch_all(b);
     }
 
     /// One key that is due at `now_ms`, by the index: `None` when nothing is.
@@ -478,6 +537,9 @@ impl Db {
 /// Copying so many bytes takes about as long as finding an entry.
 const COPIED_LIKE_ONE_BYTES: usize = 1024;
 
+/// What the caller has made sure of.
+const ONLY_STRINGS: &str = "only a string is edited as bytes";
+
 fn raw(bytes: &[u8]) -> NewValue<'_> {
     NewValue::Bytes { bytes, raw: true }
 }
@@ -485,7 +547,11 @@ fn raw(bytes: &[u8]) -> NewValue<'_> {
 /// Is the value so large that freeing it belongs to the background?
 fn is_large(entry: &Entry) -> bool {
     const FREE_ELSEWHERE_BYTES: usize = 64 * 1024;
-    matches!(entry.value(), ValueRef::Blob(blob) if Blob::capacity(blob) > FREE_ELSEWHERE_BYTES)
+    match entry.stored() {
+        Stored::String(ValueRef::Blob(blob)) => blob.capacity() > FREE_ELSEWHERE_BYTES,
+        Stored::String(_) => false,
+        Stored::Object(object) => object.read().free_effort() > FREE_ELSEWHERE,
+    }
 }
 
 #[cfg(test)]
@@ -508,7 +574,7 @@ mod tests {
         let at = shard.find(0, hash, KEY).expect("it stays");
         let text = |entry: &Entry| {
             assert_eq!(entry.expiry_ms(), Some(9));
-            entry.value().text(&mut itoa::Buffer::new()).to_vec()
+            entry.string().expect("a string").text(&mut itoa::Buffer::new()).to_vec()
         };
         assert_eq!(text(shard.at(0, at)), expected.as_bytes());
         let mut walked = 0;

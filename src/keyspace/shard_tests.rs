@@ -141,7 +141,7 @@ type Stored = (Vec<u8>, Option<i64>);
 type Data = BTreeMap<(u16, Vec<u8>), Stored>;
 
 fn stored(entry: &Entry) -> Stored {
-    (entry.value().text(&mut itoa::Buffer::new()).to_vec(), entry.expiry_ms())
+    (entry.string().expect("a string").text(&mut itoa::Buffer::new()).to_vec(), entry.expiry_ms())
 }
 
 struct Snapshot {
@@ -237,7 +237,9 @@ impl Pair {
     }
 
     fn put(&mut self, db: u16, key: &[u8], value: &Value, ttl: Ttl) {
-        value.with(|value| self.shard.put(db, HASHER.hash(key), key, value, ttl, 7));
+        value.with(|value| {
+            self.shard.put(db, HASHER.hash(key), key, value, ttl, 7);
+        });
         let slot = self.data.entry((db, key.to_vec())).or_default();
         let expiry = match ttl {
             Ttl::Keep => slot.1,
@@ -274,7 +276,14 @@ impl Pair {
         self.dirty += 1;
         self.touch(from_db, from, true);
         let ttl = entry.expiry_ms().map_or(Ttl::Clear, Ttl::At);
-        self.shard.put(to_db, HASHER.hash(to), to, NewValue::from_ref(entry.value()), ttl, entry.access());
+        self.shard.put(
+            to_db,
+            HASHER.hash(to),
+            to,
+            NewValue::from_stored(entry.stored()),
+            ttl,
+            entry.access(),
+        );
         self.data.insert((to_db, to.to_vec()), stored(&entry));
         self.dirty += 1;
         self.touch(to_db, to, false);

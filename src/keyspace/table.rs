@@ -343,7 +343,7 @@ mod tests {
         }
         for (key, n) in &model {
             let entry = table.at(table.find(hash_of(key), key).expect("present"));
-            assert!(matches!(entry.value(), ValueRef::Int(m) if m == *n));
+            assert!(matches!(entry.string(), Some(ValueRef::Int(m)) if m == *n));
         }
     }
 

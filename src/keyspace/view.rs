@@ -7,12 +7,15 @@
 //! bug that the lock set finds out at once.
 
 use super::access::AccessPolicy;
-use super::entry::{Entry, NewValue, ValueRef};
+use super::edit::Edit;
+use super::entry::{Entry, NewValue, Reading, ValueRef};
+use super::events::{self, Class, Event, KeyEvent};
 use super::shard::{Shard, ShardStats, Ttl};
 use super::table::Position;
 use super::watch::Watches;
 use super::{Keyspace, SHARDS, shard_of};
-use crate::error::Error;
+use crate::error::{self, Error};
+use crate::types::{Object, ObjectType};
 use parking_lot::MutexGuard;
 use smallvec::SmallVec;
 
@@ -82,6 +85,27 @@ impl<'k> Held<'k> {
         }
     }
 
+    /// The shard, which must be among the held ones, for reading.
+    pub fn get(&self, shard: usize) -> &Shard {
+        match self {
+            Held::One(held, guard) if *held == shard => guard,
+            Held::Many(guards) => {
+                let at = guards.binary_search_by_key(&shard, |(held, _)| *held);
+                &guards[at.expect("a handler may use only the keys that its key specs declare")].1
+            }
+            _ => panic!("a handler may use only the keys that its key specs declare"),
+        }
+    }
+
+    /// Is the shard among the held ones?
+    pub fn has(&self, shard: usize) -> bool {
+        match self {
+            Held::None => false,
+            Held::One(held, _) => *held == shard,
+            Held::Many(guards) => guards.binary_search_by_key(&shard, |(held, _)| *held).is_ok(),
+        }
+    }
+
     /// All held shards.
     pub fn shards(&mut self) -> impl Iterator<Item = &mut Shard> {
         let (one, many) = match self {
@@ -135,6 +159,8 @@ pub struct Moment {
     pub no_touch: bool,
     /// Seed for the unit's random numbers.
     pub seed: u64,
+    /// The events that somebody wants to hear of.
+    pub events: Class,
 }
 
 impl Moment {
@@ -153,6 +179,8 @@ pub struct View<'k> {
     pub db: u16,
     pub moment: Moment,
     expired: Vec<ExpiredKey>,
+    events: Vec<KeyEvent>,
+    ready: Vec<(u16, Box<[u8]>)>,
     hashed: (*const u8, usize, u64),
     changes: u64,
 }
@@ -172,7 +200,17 @@ enum Purpose {
 impl<'k> View<'k> {
     /// A view of the held shards.
     pub fn new(keyspace: &'k Keyspace, held: Held<'k>, db: u16, moment: Moment) -> View<'k> {
-        View { held, keyspace, db, moment, expired: Vec::new(), hashed: (std::ptr::null(), 0, 0), changes: 0 }
+        View {
+            held,
+            keyspace,
+            db,
+            moment,
+            expired: Vec::new(),
+            events: Vec::new(),
+            ready: Vec::new(),
+            hashed: (std::ptr::null(), 0, 0),
+            changes: 0,
+        }
     }
 
     /// Tells the hash of a key whose bytes are still where they were when it was hashed.
@@ -204,6 +242,45 @@ impl<'k> View<'k> {
     /// Keys that were found expired and deleted since the last call.
     pub fn take_expired(&mut self) -> Vec<ExpiredKey> {
         std::mem::take(&mut self.expired)
+    }
+
+    /// Says what happened to a key of the selected database, for those who listen to such events.
+    #[inline]
+    pub fn notify(&mut self, event: Event, key: &[u8]) {
+        if self.moment.events.intersects(event.class) {
+            self.events.push(KeyEvent { event, db: self.db, key: key.into() });
+        }
+    }
+
+    /// As [`View::notify`], for a key of another database.
+    pub fn notify_in(&mut self, db: u16, event: Event, key: &[u8]) {
+        let selected = std::mem::replace(&mut self.db, db);
+        self.notify(event, key);
+        self.db = selected;
+    }
+
+    /// What has happened since the last call.
+    pub fn take_events(&mut self) -> Vec<KeyEvent> {
+        std::mem::take(&mut self.events)
+    }
+
+    /// Awaited keys that have changed since the last call, in that order.
+    pub fn take_ready(&mut self) -> Vec<(u16, Box<[u8]>)> {
+        let mut ready = std::mem::take(&mut self.ready);
+        for shard in self.held.shards().filter(|shard| shard.waiting.has_ready()) {
+            ready.extend(shard.waiting.take_ready());
+        }
+        ready
+    }
+
+    /// Keeps the order in which keys of different shards became ready.
+    #[inline]
+    fn collect_ready(&mut self, hash: u64) {
+        let waiting = &mut self.held.shard(shard_of(hash)).waiting;
+        if waiting.has_ready() {
+            let ready = waiting.take_ready();
+            self.ready.extend(ready);
+        }
     }
 
     /// The locks, for commands about shards rather than keys (FLUSH, SCAN, SWAPDB, snapshots).
@@ -281,14 +358,112 @@ impl<'k> View<'k> {
         shard.remove(db, hash, key);
         shard.stats.expired += 1;
         self.expired.push(ExpiredKey { db, key: key.into() });
+        self.notify(events::EXPIRED, key);
+        self.collect_ready(hash);
     }
 
     /// Looks a key up for reading: counts a hit or a miss, records the access.
     pub fn read(&mut self, key: &[u8]) -> Option<&Entry> {
         let hash = self.hash(key);
-        let at = self.locate(hash, key, Purpose::Read)?;
+        let Some(at) = self.locate(hash, key, Purpose::Read) else {
+            self.notify(events::KEY_MISS, key);
+            return None;
+        };
         let db = self.db;
         Some(self.shard(hash).at(db, at))
+    }
+
+    /// Looks several keys up for reading, in their order.
+    pub fn read_all<'a>(&mut self, keys: impl Iterator<Item = &'a [u8]>) -> Vec<Option<&Entry>> {
+        // First whatever changes the tables (expired keys go), then all looks at once.
+        let keys: SmallVec<[&[u8]; 8]> = keys.collect();
+        let there: SmallVec<[bool; 8]> = keys.iter().map(|key| self.read(key).is_some()).collect();
+        let find = |(key, there): (&[u8], bool)| {
+            let hash = there.then(|| self.keyspace.hash(key))?;
+            let shard = self.held.get(shard_of(hash));
+            shard.find(self.db, hash, key).map(|at| shard.at(self.db, at))
+        };
+        keys.into_iter().zip(there).map(find).collect()
+    }
+
+    /// A value of type `T` for reading; `None` when there is none.
+    ///
+    /// # Errors
+    /// `WRONGTYPE` when a value of another type is there.
+    pub fn object<T: ObjectType>(&mut self, key: &[u8]) -> Result<Option<Reading<'_, T>>, Error> {
+        self.read(key).map(Entry::object).transpose()
+    }
+
+    /// A value of type `T` for changing it; `None` when there is none. `event` is what a change is called.
+    ///
+    /// # Errors
+    /// `WRONGTYPE` when a value of another type is there.
+    pub fn object_mut<'v, T: ObjectType>(
+        &'v mut self,
+        key: &'v [u8],
+        event: Event,
+    ) -> Result<Option<Edit<'v, 'k, T>>, Error> {
+        let hash = self.hash(key);
+        let Some(at) = self.locate(hash, key, Purpose::Write) else { return Ok(None) };
+        let db = self.db;
+        let value = self.shard(hash).begin_edit::<T>(db, at).ok_or(error::WRONG_TYPE)?;
+        Ok(Some(Edit::new(self, (key, hash), Some(at), value, event)))
+    }
+
+    /// As [`View::object_mut`]; if there is no value, an empty one, which becomes the key's if it is changed and not empty then.
+    ///
+    /// # Errors
+    /// `WRONGTYPE` when a value of another type is there.
+    pub fn object_or_new<'v, T: ObjectType>(
+        &'v mut self,
+        key: &'v [u8],
+        event: Event,
+    ) -> Result<Edit<'v, 'k, T>, Error> {
+        let hash = self.hash(key);
+        let at = self.locate(hash, key, Purpose::Write);
+        let db = self.db;
+        let value = match at {
+            Some(at) => self.shard(hash).begin_edit::<T>(db, at).ok_or(error::WRONG_TYPE)?,
+            None => T::default(),
+        };
+        Ok(Edit::new(self, (key, hash), at, value, event))
+    }
+
+    pub(super) fn end_edit(&mut self, hash: u64, at: Position, key: &[u8], object: Object, changes: u64) {
+        let db = self.db;
+        self.changes += changes;
+        self.shard(hash).end_edit(db, at, key, object, changes);
+        self.collect_ready(hash);
+    }
+
+    pub(super) fn create_object(&mut self, hash: u64, key: &[u8], object: Object, changes: u64) {
+        let (db, access) = (self.db, self.moment.access.initial(self.moment.now_ms));
+        self.changes += changes;
+        self.shard(hash).create_object((db, hash), key, object, access, changes);
+        self.notify(events::NEW, key);
+        self.collect_ready(hash);
+    }
+
+    pub(super) fn drop_emptied(&mut self, hash: u64, key: &[u8]) {
+        let db = self.db;
+        self.shard(hash).drop_emptied(db, hash, key);
+        self.collect_ready(hash);
+    }
+
+    /// Sets a key to an object, whatever was there, without a TTL; an empty one removes the key. `event` is told if there
+    /// is an object, else "del" if something was there. Returns whether anything changed.
+    pub fn put_object(&mut self, key: &[u8], object: impl Into<Object>, event: Event) -> bool {
+        let object = object.into();
+        if object.is_empty() {
+            let removed = self.remove(key);
+            if removed {
+                self.notify(events::DEL, key);
+            }
+            return removed;
+        }
+        self.set(key, NewValue::Object(object), Ttl::Clear);
+        self.notify(event, key);
+        true
     }
 
     /// Looks a key up for a change: records the access, but no hit or miss.
@@ -340,7 +515,7 @@ impl<'k> View<'k> {
     /// # Errors
     /// `WRONGTYPE` when a value of another type is there.
     pub fn read_string(&mut self, key: &[u8]) -> Result<Option<ValueRef<'_>>, Error> {
-        Ok(self.read(key).map(Entry::value))
+        self.read(key).map(|entry| entry.string().ok_or(error::WRONG_TYPE)).transpose()
     }
 
     /// A string for a change; `None` when there is none.
@@ -348,7 +523,7 @@ impl<'k> View<'k> {
     /// # Errors
     /// `WRONGTYPE` when a value of another type is there.
     pub fn string_for_write(&mut self, key: &[u8]) -> Result<Option<ValueRef<'_>>, Error> {
-        Ok(self.read_for_write(key).map(Entry::value))
+        self.read_for_write(key).map(|entry| entry.string().ok_or(error::WRONG_TYPE)).transpose()
     }
 
     /// Sets a key to a string, whatever was there.
@@ -360,15 +535,18 @@ impl<'k> View<'k> {
             self.locate(hash, key, Purpose::Peek);
         }
         self.changes += 1;
-        self.shard(hash).put(db, hash, key, value, ttl, access);
+        if self.shard(hash).put(db, hash, key, value, ttl, access) {
+            self.notify(events::NEW, key);
+        }
+        self.collect_ready(hash);
     }
 
     /// Replaces a string (or nothing) by what `make` makes of it; the TTL stays. One lookup, and where the new value
     /// has the old one's shape no allocation.
     ///
     /// # Errors
-    /// What `make` fails with; then nothing has changed.
-    pub fn update<'v, E>(
+    /// What `make` fails with, and `WRONGTYPE`; then nothing has changed.
+    pub fn update<'v, E: From<Error>>(
         &mut self,
         key: &[u8],
         make: impl FnOnce(Option<ValueRef<'_>>) -> Result<NewValue<'v>, E>,
@@ -377,10 +555,14 @@ impl<'k> View<'k> {
         let (db, at) = (self.db, self.locate(hash, key, Purpose::Write));
         let fresh = self.moment.access.initial(self.moment.now_ms);
         let shard = self.shard(hash);
-        let value = make(at.map(|at| shard.at(db, at).value()))?;
+        let old = at.map(|at| shard.at(db, at).string().ok_or(error::WRONG_TYPE)).transpose()?;
+        let value = make(old)?;
         match at {
             Some(at) => shard.put_at(db, hash, at, key, value),
-            None => shard.put(db, hash, key, value, Ttl::Clear, fresh),
+            None => {
+                shard.put(db, hash, key, value, Ttl::Clear, fresh);
+                self.notify(events::NEW, key);
+            }
         }
         self.changes += 1;
         Ok(())
@@ -391,8 +573,8 @@ impl<'k> View<'k> {
     /// leaves everything as it is. One lookup.
     ///
     /// # Errors
-    /// What `plan` fails with; then nothing has changed.
-    pub fn edit<E>(
+    /// What `plan` fails with, and `WRONGTYPE`; then nothing has changed.
+    pub fn edit<E: From<Error>>(
         &mut self,
         key: &[u8],
         plan: impl FnOnce(Option<ValueRef<'_>>) -> Result<Option<usize>, E>,
@@ -401,8 +583,12 @@ impl<'k> View<'k> {
         let (db, at) = (self.db, self.locate(hash, key, Purpose::Write));
         let fresh = self.moment.access.initial(self.moment.now_ms);
         let shard = self.held.shard(shard_of(hash));
-        let Some(len) = plan(at.map(|at| shard.at(db, at).value()))? else { return Ok(None) };
+        let old = at.map(|at| shard.at(db, at).string().ok_or(error::WRONG_TYPE)).transpose()?;
+        let Some(len) = plan(old)? else { return Ok(None) };
         self.changes += 1;
+        if at.is_none() && self.moment.events.contains(Class::NEW) {
+            self.events.push(KeyEvent { event: events::NEW, db, key: key.into() });
+        }
         Ok(Some(match at {
             Some(at) => shard.bytes_mut(db, hash, at, key, len),
             None => shard.new_bytes(db, hash, key, len, fresh),
@@ -414,7 +600,9 @@ impl<'k> View<'k> {
     pub fn make_raw(&mut self, key: &[u8]) {
         let hash = self.hash(key);
         let db = self.db;
-        if let Some(at) = self.locate(hash, key, Purpose::Peek) {
+        if let Some(at) = self.locate(hash, key, Purpose::Peek)
+            && self.shard(hash).at(db, at).string().is_some()
+        {
             self.shard(hash).make_raw(db, hash, at);
         }
     }
@@ -427,7 +615,9 @@ impl<'k> View<'k> {
         }
         let db = self.db;
         self.changes += 1;
-        self.shard(hash).remove(db, hash, key)
+        let removed = self.shard(hash).remove(db, hash, key);
+        self.collect_ready(hash);
+        removed
     }
 
     /// Sets or clears the TTL. Returns whether the key was there.
@@ -446,6 +636,7 @@ impl<'k> View<'k> {
         let from_hash = self.hash(from);
         let db = self.db;
         let Some(entry) = self.shard(from_hash).take(db, from_hash, from) else { return };
+        self.collect_ready(from_hash);
         self.place(to, to_db, &entry, entry.access());
     }
 
@@ -464,8 +655,11 @@ impl<'k> View<'k> {
         let hash = self.hash(to);
         let ttl = entry.expiry_ms().map_or(Ttl::Clear, Ttl::At);
         self.changes += 1;
-        let value = NewValue::from_ref(entry.value());
-        self.shard(hash).put(to_db, hash, to, value, ttl, access);
+        let value = NewValue::from_stored(entry.stored());
+        if self.shard(hash).put(to_db, hash, to, value, ttl, access) {
+            self.notify_in(to_db, events::NEW, to);
+        }
+        self.collect_ready(hash);
     }
 
     /// Sets the LRU or LFU bits of a key (RESTORE's IDLETIME and FREQ).

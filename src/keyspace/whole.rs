@@ -138,6 +138,7 @@ impl View<'_> {
 #[cfg(test)]
 mod tests {
     use super::super::entry::NewValue;
+    use super::super::events::Class;
     use super::super::view::{Moment, Viewer};
     use super::super::{AccessPolicy, Hasher, Keyspace, Reaper, Ttl};
     use super::*;
@@ -148,7 +149,14 @@ mod tests {
     }
 
     fn view(keyspace: &Keyspace, viewer: Viewer) -> View<'_> {
-        let moment = Moment { now_ms: 1_000, viewer, access: AccessPolicy::Lru, no_touch: false, seed: 7 };
+        let moment = Moment {
+            now_ms: 1_000,
+            viewer,
+            access: AccessPolicy::Lru,
+            no_touch: false,
+            seed: 7,
+            events: Class::empty(),
+        };
         View::new(keyspace, keyspace.lock_all(), 0, moment)
     }
 

@@ -3,6 +3,7 @@
 use super::out::Out;
 use crate::error::Error;
 use crate::keyspace::{BLOB_MIN_BYTES, Blob, ValueRef};
+use crate::types::element::Element;
 
 /// Protocol version of a connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -120,6 +121,15 @@ impl<'o> Reply<'o> {
             ValueRef::Int(n) => self.bulk_int(n),
             ValueRef::Inline { bytes, .. } => self.bulk(bytes),
             ValueRef::Blob(blob) => self.bulk_blob(blob, 0..blob.len()),
+        }
+    }
+
+    /// An element of a collection as a bulk string.
+    #[inline]
+    pub fn element(&mut self, element: Element<'_>) {
+        match element {
+            Element::Int(n) => self.bulk_int(n),
+            Element::Str(bytes) => self.bulk(bytes),
         }
     }
 

@@ -15,6 +15,7 @@ pub use walk::Slice;
 
 use crate::keyspace::shard::WalkStep;
 use crate::keyspace::{Captured, SHARDS};
+use crate::keyspace::{Stored, ValueRef};
 use crate::rdb;
 use crate::replication::log::{Pin, ReplId};
 use crate::server::Server;
@@ -339,10 +340,11 @@ impl Output {
 
     fn captured(&mut self, captured: &Captured) {
         let mut entry = |db: u16, entry: &crate::keyspace::Entry| {
-            let value = match entry.value() {
-                crate::keyspace::ValueRef::Int(n) => rdb::ValueRef::Int(n),
-                crate::keyspace::ValueRef::Inline { bytes, .. } => rdb::ValueRef::Str(bytes),
-                crate::keyspace::ValueRef::Blob(blob) => rdb::ValueRef::Str(blob),
+            let value = match entry.stored() {
+                Stored::String(ValueRef::Int(n)) => rdb::ValueRef::Int(n),
+                Stored::String(ValueRef::Inline { bytes, .. }) => rdb::ValueRef::Str(bytes),
+                Stored::String(ValueRef::Blob(blob)) => rdb::ValueRef::Str(blob),
+                Stored::Object(_) => unimplemented!("objects are not written yet"),
             };
             self.record(db, entry.expiry_ms(), entry.access(), entry.key(), value);
         };

@@ -1,7 +1,7 @@
 //! The walk over a shard in short locked slices: entries are copied out under the lock, encoded outside.
 
 use crate::keyspace::shard::WalkStep;
-use crate::keyspace::{Blob, Entry, ValueRef};
+use crate::keyspace::{Blob, Entry, Stored, ValueRef};
 use crate::rdb;
 use crate::server::Server;
 
@@ -48,13 +48,14 @@ impl Slice {
     fn push(&mut self, db: u16, entry: &Entry) {
         self.bytes.extend_from_slice(entry.key());
         let key_end = self.bytes.len();
-        let value = match entry.value() {
-            ValueRef::Int(n) => CopiedValue::Int(n),
-            ValueRef::Inline { bytes, .. } => {
+        let value = match entry.stored() {
+            Stored::String(ValueRef::Int(n)) => CopiedValue::Int(n),
+            Stored::String(ValueRef::Inline { bytes, .. }) => {
                 self.bytes.extend_from_slice(bytes);
                 CopiedValue::Inline(self.bytes.len())
             }
-            ValueRef::Blob(blob) => CopiedValue::Large(blob.clone()),
+            Stored::String(ValueRef::Blob(blob)) => CopiedValue::Large(blob.clone()),
+            Stored::Object(_) => unimplemented!("objects are not written yet"),
         };
         self.entries.push(Copied {
             db,

@@ -2,6 +2,16 @@
 
 pub mod bits;
 pub mod element;
+pub mod hash;
+pub mod limits;
+pub mod list;
 pub mod listpack;
 pub mod long_double;
+pub mod object;
 pub mod packed;
+pub mod set;
+pub mod stream;
+pub mod zset;
+
+pub use limits::Limits;
+pub use object::{Object, ObjectType};

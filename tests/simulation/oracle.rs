@@ -5,7 +5,7 @@
 //! where the data is known, that data. Only masters make history; a replica that is ahead of its master is wrong, and so is
 //! a master whose data changes and whose offset does not.
 
-use redpoll::keyspace::ValueRef;
+use redpoll::keyspace::{Entry, ValueRef};
 use redpoll::replication::log::{Ids, ReplId};
 use redpoll::server::Server;
 use std::collections::BTreeMap;
@@ -220,11 +220,7 @@ pub fn digest(server: &Server) -> u64 {
     for_each_entry(server, |db, entry| {
         let mut hasher = std::hash::DefaultHasher::new();
         (db, entry.key(), entry.expiry_ms()).hash(&mut hasher);
-        match entry.value() {
-            ValueRef::Int(n) => hasher.write(itoa(n).as_bytes()),
-            ValueRef::Inline { bytes, .. } => hasher.write(bytes),
-            ValueRef::Blob(blob) => hasher.write(blob),
-        }
+        hasher.write(&contents(entry));
         sum = sum.wrapping_add(hasher.finish());
     });
     sum
@@ -234,18 +230,19 @@ pub fn digest(server: &Server) -> u64 {
 pub fn data(server: &Server) -> Data {
     let mut data = Data::new();
     for_each_entry(server, |db, entry| {
-        let value = match entry.value() {
-            ValueRef::Int(n) => itoa(n).into_bytes(),
-            ValueRef::Inline { bytes, .. } => bytes.to_vec(),
-            ValueRef::Blob(blob) => blob.to_vec(),
-        };
-        data.insert((db, entry.key().to_vec()), (value, entry.expiry_ms()));
+        data.insert((db, entry.key().to_vec()), (contents(entry), entry.expiry_ms()));
     });
     data
 }
 
-fn itoa(n: i64) -> String {
-    n.to_string()
+/// A value's bytes, without its encoding where it is a string.
+fn contents(entry: &Entry) -> Vec<u8> {
+    match entry.string() {
+        Some(ValueRef::Int(n)) => n.to_string().into_bytes(),
+        Some(ValueRef::Inline { bytes, .. }) => bytes.to_vec(),
+        Some(ValueRef::Blob(blob)) => blob.to_vec(),
+        None => format!("{:?}", entry.stored()).into_bytes(),
+    }
 }
 
 fn for_each_entry(server: &Server, mut visit: impl FnMut(u16, &redpoll::keyspace::Entry)) {

@@ -3,6 +3,7 @@
 use crate::command::{Acl, Flags, Group, KeyFlags, KeySpec, Row};
 use crate::error::{self, Error};
 use crate::executor::Call;
+use crate::keyspace::Entry;
 
 /// The rows of this file.
 pub const ROWS: &[Row] = &[DEL, UNLINK, EXISTS, TOUCH, TYPE, RENAME, RENAMENX, COPY, MOVE];
@@ -62,8 +63,8 @@ const TYPE: Row = Row::new("type", 2, Group::Generic, "1.0.0", type_)
     .keys(&[KeySpec::one(1, KeyFlags::RO)]);
 
 fn type_(call: &mut Call<'_, '_>) -> Result<(), Error> {
-    let there = call.view.look(call.args.at(1)).is_some();
-    call.reply.simple(if there { "string" } else { "none" });
+    let name = call.view.look(call.args.at(1)).map_or("none", Entry::type_name);
+    call.reply.simple(name);
     Ok(())
 }
 

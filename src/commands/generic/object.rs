@@ -4,7 +4,7 @@ use crate::command::{Acl, Flags, Group, Handler, KeyFlags, KeySpec, Row};
 use crate::error::{self, Error};
 use crate::executor::Call;
 use crate::keyspace::access::idle_secs;
-use crate::keyspace::{AccessPolicy, ValueRef};
+use crate::keyspace::{AccessPolicy, Stored, ValueRef};
 
 /// The rows of this file.
 pub const ROWS: &[Row] = &[OBJECT];
@@ -55,17 +55,18 @@ fn help(call: &mut Call<'_, '_>) -> Result<(), Error> {
 }
 
 /// The name of a value's encoding.
-pub fn encoding_name(value: ValueRef<'_>) -> &'static str {
+pub fn encoding_name(value: Stored<'_>) -> &'static str {
     match value {
-        ValueRef::Int(_) => "int",
-        ValueRef::Inline { raw: false, .. } => "embstr",
-        ValueRef::Inline { raw: true, .. } | ValueRef::Blob(_) => "raw",
+        Stored::String(ValueRef::Int(_)) => "int",
+        Stored::String(ValueRef::Inline { raw: false, .. }) => "embstr",
+        Stored::String(ValueRef::Inline { raw: true, .. } | ValueRef::Blob(_)) => "raw",
+        Stored::Object(object) => object.read().encoding(),
     }
 }
 
 fn encoding(call: &mut Call<'_, '_>) -> Result<(), Error> {
     match call.view.look(call.args.at(2)) {
-        Some(entry) => call.reply.bulk(encoding_name(entry.value())),
+        Some(entry) => call.reply.bulk(encoding_name(entry.stored())),
         None => call.reply.null(),
     }
     Ok(())
@@ -92,16 +93,16 @@ fn idletime(call: &mut Call<'_, '_>) -> Result<(), Error> {
 }
 
 /// The reference count that Redis would show.
-pub fn reference_count(value: ValueRef<'_>) -> i64 {
+pub fn reference_count(value: Stored<'_>) -> i64 {
     match value {
-        ValueRef::Int(n) if (0..SHARED_INTEGERS).contains(&n) => SHARED_REFCOUNT,
+        Stored::String(ValueRef::Int(n)) if (0..SHARED_INTEGERS).contains(&n) => SHARED_REFCOUNT,
         _ => 1,
     }
 }
 
 fn refcount(call: &mut Call<'_, '_>) -> Result<(), Error> {
     match call.view.look(call.args.at(2)) {
-        Some(entry) => call.reply.int(reference_count(entry.value())),
+        Some(entry) => call.reply.int(reference_count(entry.stored())),
         None => call.reply.null(),
     }
     Ok(())

@@ -4,7 +4,7 @@ use crate::command::{Acl, Flags, Group, Row};
 use crate::error::{self, Error};
 use crate::executor::Call;
 use crate::glob;
-use crate::keyspace::Cursor;
+use crate::keyspace::{Cursor, Entry};
 use crate::resp::encode;
 
 /// The rows of this file.
@@ -85,9 +85,9 @@ impl<'c> Request<'c> {
         Ok(request)
     }
 
-    fn wants(&self, key: &[u8]) -> bool {
-        self.type_name.is_none_or(|name| name.eq_ignore_ascii_case(b"string"))
-            && self.pattern.is_none_or(|pattern| glob::matches(pattern, key, false))
+    fn wants(&self, entry: &Entry) -> bool {
+        self.type_name.is_none_or(|name| name.eq_ignore_ascii_case(entry.type_name().as_bytes()))
+            && self.pattern.is_none_or(|pattern| glob::matches(pattern, entry.key(), false))
     }
 }
 
@@ -98,7 +98,7 @@ fn scan(call: &mut Call<'_, '_>) -> Result<(), Error> {
     let buckets = request.count.saturating_mul(BUCKETS_PER_ELEMENT);
     let next = call.view.scan(Cursor::from_number(cursor), buckets, |entry| {
         seen += 1;
-        if request.wants(entry.key()) {
+        if request.wants(entry) {
             found.add(entry.key());
         }
         seen >= request.count

@@ -138,7 +138,7 @@ mod tests {
         let mut held = Held::one(&bench.server.keyspace, shard_of(hash));
         let shard = held.shard(shard_of(hash));
         let entry = shard.at(0, shard.find(0, hash, b"k").expect("there"));
-        assert!(matches!(entry.value(), ValueRef::Int(11)) && entry.expiry_ms().is_some());
+        assert!(matches!(entry.string(), Some(ValueRef::Int(11))) && entry.expiry_ms().is_some());
     }
 
     #[test]

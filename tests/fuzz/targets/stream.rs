@@ -74,7 +74,7 @@ fn contents(server: &Arc<Server>) -> Vec<(u16, Vec<u8>, Vec<u8>, Option<i64>)> {
     server.keyspace.for_each_shard(|shard| {
         for db in 0..4 {
             shard.db(db).table().for_each(|entry| {
-                let value = format!("{:?}", entry.value()).into_bytes();
+                let value = format!("{:?}", entry.stored()).into_bytes();
                 all.push((db, entry.key().to_vec(), value, entry.expiry_ms()));
             });
         }

@@ -1,0 +1,26 @@
+//! Where small encodings end: the directives that the types ask for when they grow.
+
+use crate::keyspace::Hasher;
+
+/// The limits in force. Counts are elements, sizes bytes unless a name says otherwise.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    pub hash_max_listpack_entries: usize,
+    pub hash_max_listpack_value: usize,
+    pub set_max_intset_entries: usize,
+    pub set_max_listpack_entries: usize,
+    pub set_max_listpack_value: usize,
+    pub zset_max_listpack_entries: usize,
+    pub zset_max_listpack_value: usize,
+    /// Positive: elements per node. Negative: −1 to −5 for nodes of 4, 8, 16, 32, 64 KiB.
+    pub list_max_listpack_size: i64,
+    /// Nodes at either end of a list that are never compressed; 0: none is.
+    pub list_compress_depth: usize,
+    /// 0: no limit.
+    pub stream_node_max_bytes: usize,
+    /// 0: no limit.
+    pub stream_node_max_entries: usize,
+    pub hll_sparse_max_bytes: usize,
+    /// For the tables of large values.
+    pub hasher: Hasher,
+}
