@@ -7,6 +7,7 @@ pub mod limits;
 pub mod list;
 pub mod listpack;
 pub mod long_double;
+pub mod map;
 pub mod object;
 pub mod packed;
 pub mod set;
