@@ -4,6 +4,7 @@
 //! is bounded by `client-output-buffer-limit`, and its connection is woken; what others want to know of it (CLIENT LIST)
 //! is a handful of atomics that only its own connection writes.
 
+use crate::blocked::Waiter;
 use crate::clock::BatchTime;
 use crate::command::Command;
 use crate::config::{ClientClass, Limit};
@@ -141,6 +142,14 @@ pub struct Client {
     pub redacted: Vec<usize>,
     /// The time of the running batch of requests; without one every command asks the clock.
     pub batch: Option<BatchTime>,
+    /// The running command has found nothing and waits.
+    pub blocking: Option<crate::blocked::Request>,
+    /// The wait that the connection takes part in next.
+    pub waiter: Option<Arc<Waiter>>,
+    /// Awaited keys that the running command has changed in shards that are not held any more.
+    pub ready_elsewhere: Vec<(u16, Box<[u8]>)>,
+    /// It stands for a client that waits and whose command is tried again.
+    pub tries_again: bool,
     /// The stream's own bytes of the current unit, for a [`Kind::Master`] client.
     pub verbatim: Vec<u8>,
 }
@@ -175,6 +184,8 @@ pub enum Takeover {
     RewriteConfig,
     /// MIGRATE: no further request is read until the keys have arrived, or have not.
     Migrate(crate::migrate::Order),
+    /// A blocking command: no further request is read until `Client::waiter` has ended.
+    Block,
     /// Nothing is read for so long (DEBUG SLEEP, without blocking the thread).
     Sleep { ms: u64 },
 }
@@ -203,6 +214,10 @@ impl Client {
             has_own_mail: false,
             redacted: Vec::new(),
             batch: None,
+            blocking: None,
+            waiter: None,
+            tries_again: false,
+            ready_elsewhere: Vec::new(),
             verbatim: Vec::new(),
         }
     }

@@ -9,6 +9,7 @@
 //! are still held: any two commands that share a key are in the log in the order in which they took effect. Waking others
 //! comes after unlocking.
 
+use crate::blocked::Request;
 use crate::client::{Client, ClientFlags, Kind, OwnedArg, Queued, ReplyMode};
 use crate::clock::BatchTime;
 use crate::command::{Command, Flags, Lookup, Row, table};
@@ -24,6 +25,10 @@ use crate::server::Server;
 use smallvec::SmallVec;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+
+mod waiting;
+
+pub use waiting::serve_ready;
 
 /// The locks that a command needs are taken: let others of this thread go on and try again.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -141,12 +146,16 @@ impl Call<'_, '_> {
 
     /// Calls `f` with every shard: with those that are held inside EXEC, else with one after the other. The row says
     /// [`Flags::EXEC_ALL_SHARDS`].
-    pub fn for_each_shard(&mut self, f: impl FnMut(&mut Shard)) {
+    pub fn for_each_shard(&mut self, mut f: impl FnMut(&mut Shard)) {
         let held = self.view.held();
         if held.is_all() {
             held.shards().for_each(f);
         } else {
-            self.server.keyspace.for_each_shard(f);
+            let ready = &mut self.client.ready_elsewhere;
+            self.server.keyspace.for_each_shard(|shard| {
+                f(shard);
+                ready.extend(shard.waiting.take_ready());
+            });
         }
     }
 
@@ -158,6 +167,50 @@ impl Call<'_, '_> {
     /// MONITOR shows `(redacted)` instead of the argument at `at`.
     pub fn redact(&mut self, at: usize) {
         self.client.redacted.push(at);
+    }
+
+    /// May the client be made to wait for a key? Not inside a transaction, for example.
+    pub fn may_block(&self) -> bool {
+        !self.in_transaction && self.client.kind == Kind::Normal
+    }
+
+    /// Nothing was found: the client waits, and the command runs again when there may be something.
+    pub fn block(&mut self, request: Request) {
+        debug_assert!(self.may_block());
+        self.client.blocking = Some(request);
+    }
+
+    /// The deadline that a timeout in seconds (possibly with a fraction) sets, Unix milliseconds; `None`: none.
+    ///
+    /// # Errors
+    /// `ERR timeout is …`.
+    pub fn deadline_secs(&self, at: usize) -> Result<Option<i64>, Error> {
+        let secs = std::str::from_utf8(self.args.at(at)).ok().and_then(|text| text.parse::<f64>().ok());
+        let secs = secs.filter(|secs| !secs.is_nan()).ok_or(error::TIMEOUT_NOT_FLOAT)?;
+        let timeout_ms = (secs * 1000.0).ceil();
+        if timeout_ms > i64::MAX as f64 {
+            return Err(error::TIMEOUT_OUT_OF_RANGE);
+        }
+        self.deadline(timeout_ms as i64)
+    }
+
+    /// The deadline that a timeout in milliseconds sets, Unix milliseconds; `None`: none.
+    ///
+    /// # Errors
+    /// `ERR timeout is …`.
+    pub fn deadline_ms(&self, at: usize) -> Result<Option<i64>, Error> {
+        self.deadline(self.args.int(at).map_err(|_| error::TIMEOUT_NOT_INTEGER)?)
+    }
+
+    fn deadline(&self, timeout_ms: i64) -> Result<Option<i64>, Error> {
+        match timeout_ms {
+            ..0 => Err(error::TIMEOUT_NEGATIVE),
+            0 => Ok(None),
+            timeout_ms => match self.view.now_ms().checked_add(timeout_ms) {
+                Some(at) => Ok(Some(at)),
+                None => Err(error::TIMEOUT_OUT_OF_RANGE),
+            },
+        }
     }
 
     /// Runs a queued command as a part of this one (EXEC), with its reply in place.
@@ -320,6 +373,7 @@ fn execute_answering(
         }
     };
     let held = lock(&server.keyspace, &first_key.shards, tries)?;
+    let held = waiting::with_waiters(client, server, (command, args), held);
     if must_wait_for_the_end(client, server, command) {
         return Err(Busy);
     }
@@ -341,10 +395,21 @@ fn execute_answering(
         run(Unit { client, server, view: &mut view, effects: &mut effects }, command, args, out, false);
     tell_events(client, server, &mut view);
     propagate(client, server, effects);
+    if let Some(request) = client.blocking.take() {
+        waiting::block(client, server, &mut view, (command, args), request);
+    }
+    let later = waiting::serve(client, server, &mut view);
     drop(view);
     let took = time.next(&server.clock);
     server.stats.record_lock(took);
-    server.stats.ran(command, took, result.as_ref().err());
+    if client.waiter.is_none() {
+        // A command that waits is counted when it has ended.
+        server.stats.ran(command, took, result.as_ref().err());
+    }
+    waiting::serve_each(server, later);
+    if !client.ready_elsewhere.is_empty() {
+        serve_ready(server, std::mem::take(&mut client.ready_elsewhere));
+    }
     if client.batch.is_some() {
         client.batch = Some(time);
     }
@@ -579,7 +644,9 @@ fn run(
         out.truncate(end);
         Reply::new(out, client.proto).error(error);
     }
-    server.monitors.feed(server, client, command, args);
+    if !client.tries_again {
+        server.monitors.feed(server, client, command, args);
+    }
     client.redacted.clear();
     result
 }

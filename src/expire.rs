@@ -3,17 +3,18 @@
 //! The index tells what is due, so nothing is sampled and nothing is left behind; a slice under a shard's lock is bounded, so
 //! that a hundred thousand keys that expire in the same second stop nobody.
 
-use crate::executor::{Effects, events};
+use crate::executor::{Effects, events, serve_ready};
 use crate::keyspace::view::{Moment, Viewer};
 use crate::keyspace::{Held, SHARDS, View};
 use crate::server::Server;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 /// Keys deleted under one lock: some 50 to 100 microseconds.
 const SLICE_KEYS: usize = 100;
 
 /// Deletes what is due, shard by shard; `pause` is awaited between slices so that others of the thread go on.
-pub async fn run(server: &Server) {
+pub async fn run(server: &Arc<Server>) {
     if server.is_replica() || server.is_loading() || !server.active_expire.load(Relaxed) {
         return;
     }
@@ -25,7 +26,7 @@ pub async fn run(server: &Server) {
 }
 
 /// One slice of one shard. Returns whether more is due.
-fn slice(server: &Server, shard: usize) -> bool {
+fn slice(server: &Arc<Server>, shard: usize) -> bool {
     let moment = Moment {
         now_ms: server.clock.now_ms(),
         viewer: Viewer::OnMaster,
@@ -45,12 +46,13 @@ fn slice(server: &Server, shard: usize) -> bool {
     let mut effects = Effects::new(server.log.is_wanted());
     effects.add_expired(&mut view, server.lazy_expire());
     let grew = effects.append_separately(server);
-    let happened = view.take_events();
+    let (happened, ready) = (view.take_events(), view.take_ready());
     drop(view);
     server.stats.record_lock(since.elapsed());
     if grew {
         server.wake_replicas();
     }
+    serve_ready(server, ready);
     for published in happened.iter().flat_map(|event| events(server, event, 0, moment.now_ms)) {
         published.called.iter().flat_map(|listeners| listeners.iter()).for_each(|listener| listener.call());
     }

@@ -64,6 +64,7 @@
 #![deny(unsafe_code)]
 
 pub mod auth;
+pub mod blocked;
 pub mod client;
 pub mod clock;
 pub mod command;

@@ -1,6 +1,7 @@
 //! The server: what all connections share.
 
 use crate::auth::Auth;
+use crate::blocked::Blocked;
 use crate::client::{Client, Registry};
 use crate::clock::Clock;
 use crate::command::{Flags, Row};
@@ -49,6 +50,7 @@ pub struct Server {
     pub clients: Registry,
     pub monitors: Monitors,
     pub pubsub: PubSub,
+    pub blocked: Blocked,
     pub stats: Stats,
     pub orders: Orders,
     pub run_id: ReplId,
@@ -122,6 +124,7 @@ impl Server {
             clients: Registry::default(),
             monitors: Monitors::default(),
             pubsub: PubSub::default(),
+            blocked: Blocked::default(),
             stats: Stats::default(),
             orders: Orders::default(),
             run_id: ReplId::random(&entropy),
@@ -230,6 +233,7 @@ impl Server {
     /// Follows a master. The caller holds all shards.
     pub fn become_replica(&self, target: Target) {
         self.mark_replica();
+        self.blocked.end_all(self, &error::UNBLOCKED_BY_ROLE);
         self.hub.disconnect_all();
         self.link.follow(Some(target), self.clock.now_ms());
     }
@@ -255,11 +259,18 @@ impl Server {
     }
 
     /// Exchanges the data set, and the history that it belongs to, for a master's: all at once.
-    pub fn replace_data(&self, shards: Vec<Shard>, id: ReplId, offset: u64, stream_db: Option<u16>) {
+    pub fn replace_data(
+        self: &Arc<Self>,
+        shards: Vec<Shard>,
+        id: ReplId,
+        offset: u64,
+        stream_db: Option<u16>,
+    ) {
         let mut held = self.keyspace.lock_all();
         let since = self.clock.instant();
         let mut ring = self.log.lock();
         held.adopt(shards);
+        let ready = held.shards().flat_map(|shard| shard.waiting.take_ready()).collect();
         ring.ids = crate::replication::log::Ids { id, id2: ReplId::NONE, second_offset: -1 };
         ring.restart(offset);
         ring.set_selected(stream_db);
@@ -267,6 +278,7 @@ impl Server {
         drop(ring);
         drop(held);
         self.stats.record_lock(since.elapsed());
+        crate::executor::serve_ready(self, ready);
         self.hub.disconnect_all();
     }
 

@@ -36,6 +36,7 @@ const CLIENT: Row = Row::new("client", -2, Group::Connection, "2.4.0", container
     sub("client|setinfo", 4, "7.2.0", setinfo).tips(EVERYWHERE),
     admin("client|kill", -3, "2.4.0", kill),
     sub("client|reply", 3, "3.2.0", reply),
+    admin("client|unblock", -3, "5.0.0", unblock),
     admin("client|no-evict", 3, "7.0.0", no_evict),
     sub("client|no-touch", 3, "7.2.0", no_touch),
     sub("client|help", 2, "5.0.0", help).flags(Flags::LOADING.union(Flags::STALE)),
@@ -263,6 +264,21 @@ fn kill(call: &mut Call<'_, '_>) -> Result<(), Error> {
     Ok(())
 }
 
+fn unblock(call: &mut Call<'_, '_>) -> Result<(), Error> {
+    let error = match call.args.len() {
+        3 => None,
+        4 if call.args.is(3, "timeout") => None,
+        4 if call.args.is(3, "error") => Some(&error::UNBLOCKED_BY_CLIENT),
+        4 => return Err(error::UNBLOCK_REASON),
+        _ => return Err(error::SYNTAX),
+    };
+    let id = call.args.int(2)?;
+    let id = u64::try_from(id).unwrap_or(0);
+    let unblocked = call.server.blocked.unblock(call.server, id, error);
+    call.reply.int(i64::from(unblocked));
+    Ok(())
+}
+
 /// Ends connections: the others' at once, the client's own after its reply.
 fn end(call: &mut Call<'_, '_>, mut clients: Vec<Arc<Shared>>) {
     let me = call.client.id();
@@ -375,6 +391,8 @@ fn help(call: &mut Call<'_, '_>) -> Result<(), Error> {
             "    Set client meta attr. Options are:",
             "    * LIB-NAME: the client lib name.",
             "    * LIB-VER: the client lib version.",
+            "UNBLOCK <clientid> [TIMEOUT|ERROR]",
+            "    Unblock the specified blocked client.",
             "NO-EVICT (ON|OFF)",
             "    Protect current client connection from eviction.",
             "NO-TOUCH (ON|OFF)",

@@ -97,6 +97,15 @@ impl<'k> Held<'k> {
         }
     }
 
+    /// The numbers of the held shards.
+    pub fn numbers(&self) -> ShardSet {
+        match self {
+            Held::None => ShardSet::new(),
+            Held::One(shard, _) => smallvec::smallvec![*shard],
+            Held::Many(guards) => guards.iter().map(|(shard, _)| *shard).collect(),
+        }
+    }
+
     /// Is the shard among the held ones?
     pub fn has(&self, shard: usize) -> bool {
         match self {

@@ -126,7 +126,8 @@ impl Connection {
                 }
                 Turn::Takeover => {
                     self.take_over().await?;
-                    turn = self.resume()?;
+                    let ends = self.client.shared.has(ClientFlags::CLOSE_AFTER_REPLY);
+                    turn = if ends { Turn::Close } else { self.resume()? };
                 }
                 Turn::Close => return self.flush_all().await,
             }
@@ -502,6 +503,11 @@ impl Connection {
     async fn take_over(&mut self) -> io::Result<()> {
         match self.client.takeover.take() {
             Some(Takeover::Sleep { ms }) => tokio::time::sleep(Duration::from_millis(ms)).await,
+            Some(Takeover::Block) => {
+                if let Some(waiter) = self.client.waiter.take() {
+                    crate::blocked::wait(self, &waiter).await?;
+                }
+            }
             Some(Takeover::Wait { replicas, timeout_ms, offset }) => {
                 crate::replication::wait::wait(self, replicas, timeout_ms, offset).await?;
             }

@@ -62,7 +62,7 @@ pub fn clients(info: &Info<'_>, lines: &mut Lines) {
     lines.put("client_recent_max_output_buffer", output.unwrap_or(0));
     lines.put("blocked_clients", blocked);
     lines.put("tracking_clients", 0);
-    lines.put("clients_in_timeout_table", 0);
+    lines.put("clients_in_timeout_table", info.server.blocked.with_deadline());
 }
 
 /// `# CPU`. There is no main thread: its lines show what all threads use.
