@@ -10,6 +10,7 @@ use crate::client::Client;
 use crate::command::{Acl, Flags, Group, KeyFlags, KeySpec, Row};
 use crate::error::{self, Error};
 use crate::executor::{Args, Call};
+use crate::keyspace::events;
 use crate::keyspace::{BLOB_MIN_BYTES, Blob, NewValue, Ttl, ValueRef};
 use crate::resp::parser::number;
 use crate::server::Server;
@@ -57,6 +58,7 @@ fn setbit(call: &mut Call<'_, '_>) -> Result<(), Error> {
     })?;
     if let Some(bytes) = bytes {
         bits::set(bytes, bit, on);
+        call.view.notify(events::SETBIT, key);
     } else if !raw {
         call.view.make_raw(key);
     }
@@ -174,13 +176,16 @@ fn bitop(call: &mut Call<'_, '_>) -> Result<(), Error> {
     let result = combined(&sources, how);
     let (dest, len) = (args.at(2), result.len());
     if len == 0 {
-        call.view.remove(dest);
+        if call.view.remove(dest) {
+            call.view.notify(events::DEL, dest);
+        }
     } else {
         let value = match len {
             BLOB_MIN_BYTES.. => NewValue::Blob(Blob::new(result)),
             _ => NewValue::Bytes { bytes: &result, raw: true },
         };
         call.view.set(dest, value, Ttl::Clear);
+        call.view.notify(events::SET, dest);
     }
     call.reply.len(len);
     Ok(())

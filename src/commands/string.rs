@@ -14,6 +14,7 @@ use crate::command::{Acl, Flags, Group, KeyFlags, KeySpec, Row};
 use crate::error::Error;
 use crate::executor::Call;
 use crate::keyspace::Ttl;
+use crate::keyspace::events;
 
 /// The family's rows.
 pub const ROWS: &[Row] = &[
@@ -109,6 +110,7 @@ fn set_pairs(
     }
     for at in (1..call.args.len()).step_by(2) {
         call.view.set(call.args.at(at), call.args.value(at + 1), Ttl::Clear);
+        call.view.notify(events::SET, call.args.at(at));
     }
     Ok(true)
 }

@@ -25,6 +25,14 @@ pub const DEL: Event = Event::new(Class::GENERIC, "del");
 pub const EXPIRED: Event = Event::new(Class::EXPIRED, "expired");
 /// A key is there that was not.
 pub const NEW: Event = Event::new(Class::NEW, "new");
+/// A key has a TTL, or another one.
+pub const EXPIRE: Event = Event::new(Class::GENERIC, "expire");
+/// A key has no TTL any more.
+pub const PERSIST: Event = Event::new(Class::GENERIC, "persist");
+/// A string was set as a whole.
+pub const SET: Event = Event::new(Class::STRING, "set");
+/// Bits of a string were set.
+pub const SETBIT: Event = Event::new(Class::STRING, "setbit");
 /// A key that somebody wanted to read is not there.
 pub const KEY_MISS: Event = Event::new(Class::KEY_MISS, "keymiss");
 

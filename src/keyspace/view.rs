@@ -348,6 +348,14 @@ impl<'k> View<'k> {
         found
     }
 
+    /// Is an expired value there that this viewer may delete?
+    fn is_dead(&mut self, hash: u64, key: &[u8]) -> bool {
+        let (db, moment) = (self.db, self.moment);
+        let shard = self.shard(hash);
+        moment.viewer == Viewer::OnMaster
+            && shard.find(db, hash, key).is_some_and(|at| moment.is_expired(shard.at(db, at).expiry_ms()))
+    }
+
     fn record_access(&mut self, hash: u64, at: Position) {
         if self.moment.no_touch {
             return;
@@ -483,8 +491,17 @@ impl<'k> View<'k> {
         Some(self.shard(hash).at(db, at))
     }
 
-    /// Looks a key up for a question about it (TYPE, TTL, OBJECT): counts a hit or a miss, but is no access.
+    /// Looks a key up for a question about it (TYPE, TTL): counts a hit or a miss, but is no access.
     pub fn look(&mut self, key: &[u8]) -> Option<&Entry> {
+        if self.look_silently(key).is_none() {
+            self.notify(events::KEY_MISS, key);
+            return None;
+        }
+        self.stored(key)
+    }
+
+    /// As [`View::look`], and nobody hears of a miss (OBJECT).
+    pub fn look_silently(&mut self, key: &[u8]) -> Option<&Entry> {
         let hash = self.hash(key);
         let at = self.locate(hash, key, Purpose::Look)?;
         let db = self.db;
@@ -543,8 +560,12 @@ impl<'k> View<'k> {
         if ttl == Ttl::Keep {
             self.locate(hash, key, Purpose::Peek);
         }
+        let dead = !self.moment.events.is_empty() && self.is_dead(hash, key);
+        if dead {
+            self.notify(events::EXPIRED, key);
+        }
         self.changes += 1;
-        if self.shard(hash).put(db, hash, key, value, ttl, access) {
+        if self.shard(hash).put(db, hash, key, value, ttl, access) || dead {
             self.notify(events::NEW, key);
         }
         self.collect_ready(hash);
@@ -665,9 +686,8 @@ impl<'k> View<'k> {
         let ttl = entry.expiry_ms().map_or(Ttl::Clear, Ttl::At);
         self.changes += 1;
         let value = NewValue::from_stored(entry.stored());
-        if self.shard(hash).put(to_db, hash, to, value, ttl, access) {
-            self.notify_in(to_db, events::NEW, to);
-        }
+        self.shard(hash).put(to_db, hash, to, value, ttl, access);
+        self.notify_in(to_db, events::NEW, to);
         self.collect_ready(hash);
     }
 

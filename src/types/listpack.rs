@@ -740,7 +740,10 @@ mod tests {
     fn take(step: Step, pack: &mut Listpack, model: &mut Vec<Vec<u8>>) {
         let place = |at: usize| {
             let index = at.checked_rem(model.len())?;
-            Some((index, pack.seek(index as i64 - if at.is_multiple_of(2) { 0 } else { model.len() as i64 })?))
+            Some((
+                index,
+                pack.seek(index as i64 - if at.is_multiple_of(2) { 0 } else { model.len() as i64 })?,
+            ))
         };
         match step {
             Step::Back(text) => (pack.push_back(&text), model.push(text)).0,

@@ -10,6 +10,7 @@ use crate::commands::string::{RO_ACCESS, RW_ACCESS_UPDATE};
 use crate::error::{self, Error};
 use crate::executor::Call;
 use crate::keyspace::ValueRef;
+use crate::keyspace::events;
 use crate::resp::Reply;
 use crate::resp::parser::number;
 use crate::types::bits;
@@ -219,6 +220,7 @@ fn bitfield(call: &mut Call<'_, '_>) -> Result<(), Error> {
     if let Some(bytes) = bytes {
         call.reply.array(ops.len());
         ops.iter().for_each(|op| op.run(bytes, &mut call.reply));
+        call.view.notify(events::SETBIT, key);
     } else if !raw {
         call.view.make_raw(key);
     }

@@ -5,6 +5,7 @@ use crate::command::{Acl, Flags, Group, KeyFlags, KeySpec, Row};
 use crate::error::{self, Error};
 use crate::executor::{Call, string_value};
 use crate::keyspace::access::{access_of_frequency, access_of_idle};
+use crate::keyspace::events::{self, Class, Event};
 use crate::keyspace::{AccessPolicy, BLOB_MIN_BYTES, Blob, NewValue, Stored, Ttl, ValueRef};
 use crate::rdb;
 use crate::rdb::dump::{OwnedValue, decode_payload, encode_payload};
@@ -115,6 +116,7 @@ fn restore(call: &mut Call<'_, '_>) -> Result<(), Error> {
     call.reply.ok();
     if at_ms.is_some_and(|at_ms| is_past(call, at_ms)) {
         if call.view.remove(key) {
+            call.view.notify(events::DEL, key);
             call.propagate_instead(&[b"DEL", key]);
         }
         return Ok(());
@@ -128,7 +130,12 @@ fn restore(call: &mut Call<'_, '_>) -> Result<(), Error> {
             string_value(&small)
         }
     };
+    if there {
+        // The old value is removed first, and nobody hears of that.
+        call.view.notify(events::NEW, key);
+    }
     call.view.set(key, value, at_ms.map_or(Ttl::Clear, Ttl::At));
+    call.view.notify(Event::new(Class::GENERIC, "restore"), key);
     if let Some(access) = options.access(call.view.moment.access, now_ms) {
         call.view.set_access(key, access);
     }

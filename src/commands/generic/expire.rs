@@ -7,6 +7,7 @@
 use crate::command::{Acl, Flags, Group, KeyFlags, KeySpec, Row};
 use crate::error::{self, Error};
 use crate::executor::Call;
+use crate::keyspace::events;
 use crate::keyspace::view::Viewer;
 
 /// The rows of this file.
@@ -116,9 +117,11 @@ fn set_expiry(call: &mut Call<'_, '_>, base_ms: i64, unit_ms: i64) -> Result<(),
     }
     if is_past(call, at_ms) {
         call.view.remove(key);
+        call.view.notify(events::DEL, key);
         call.propagate_instead(&[if call.server.lazy_expire() { b"UNLINK" } else { &b"DEL"[..] }, key]);
     } else {
         call.view.set_expiry(key, Some(at_ms));
+        call.view.notify(events::EXPIRE, key);
         if base_ms != 0 || unit_ms != 1 || call.args.len() > 3 {
             call.propagate_instead(&[b"PEXPIREAT", key, itoa::Buffer::new().format(at_ms).as_bytes()]);
         }
@@ -179,6 +182,7 @@ fn persist(call: &mut Call<'_, '_>) -> Result<(), Error> {
     let has_ttl = call.view.read_for_write(key).is_some_and(|entry| entry.expiry_ms().is_some());
     if has_ttl {
         call.view.set_expiry(key, None);
+        call.view.notify(events::PERSIST, key);
     }
     call.reply.int(i64::from(has_ttl));
     Ok(())

@@ -4,6 +4,7 @@ use crate::command::{Acl, Flags, Group, KeyFlags, KeySpec, Row};
 use crate::error::{self, Error};
 use crate::executor::Call;
 use crate::keyspace::Entry;
+use crate::keyspace::events::{self, Class, Event};
 
 /// The rows of this file.
 pub const ROWS: &[Row] = &[DEL, UNLINK, EXISTS, TOUCH, TYPE, RENAME, RENAMENX, COPY, MOVE];
@@ -22,7 +23,13 @@ const DEL: Row = Row::new("del", -2, Group::Generic, "1.0.0", del)
 
 /// Also UNLINK: a large value is freed in the background either way.
 fn del(call: &mut Call<'_, '_>) -> Result<(), Error> {
-    let deleted = call.args.from(1).filter(|key| call.view.remove(key)).count();
+    let mut deleted = 0;
+    for key in call.args.from(1) {
+        if call.view.remove(key) {
+            call.view.notify(events::DEL, key);
+            deleted += 1;
+        }
+    }
     call.reply.len(deleted);
     Ok(())
 }
@@ -107,6 +114,8 @@ fn rename_to(call: &mut Call<'_, '_>, reply: impl Fn(&mut Call<'_, '_>) -> bool)
         // The deletion of an expired target is an effect of its own.
         call.view.exists(to);
         call.view.rename(from, to, db);
+        call.view.notify(Event::new(Class::GENERIC, "rename_from"), from);
+        call.view.notify(Event::new(Class::GENERIC, "rename_to"), to);
     }
     Ok(())
 }
@@ -139,6 +148,7 @@ fn copy(call: &mut Call<'_, '_>) -> Result<(), Error> {
     let copied = call.view.read(from).is_some() && (!call.view.exists_in(to_db, to) || replace);
     if copied {
         call.view.copy(from, to, to_db);
+        call.view.notify_in(to_db, Event::new(Class::GENERIC, "copy_to"), to);
     }
     call.reply.int(i64::from(copied));
     Ok(())
@@ -158,6 +168,8 @@ fn move_(call: &mut Call<'_, '_>) -> Result<(), Error> {
     let moved = call.view.exists(key) && !call.view.exists_in(to_db, key);
     if moved {
         call.view.rename(key, key, to_db);
+        call.view.notify(Event::new(Class::GENERIC, "move_from"), key);
+        call.view.notify_in(to_db, Event::new(Class::GENERIC, "move_to"), key);
     }
     call.reply.int(i64::from(moved));
     Ok(())

@@ -65,7 +65,7 @@ pub fn encoding_name(value: Stored<'_>) -> &'static str {
 }
 
 fn encoding(call: &mut Call<'_, '_>) -> Result<(), Error> {
-    match call.view.look(call.args.at(2)) {
+    match call.view.look_silently(call.args.at(2)) {
         Some(entry) => call.reply.bulk(encoding_name(entry.stored())),
         None => call.reply.null(),
     }
@@ -74,7 +74,7 @@ fn encoding(call: &mut Call<'_, '_>) -> Result<(), Error> {
 
 fn freq(call: &mut Call<'_, '_>) -> Result<(), Error> {
     let (policy, now_ms) = (call.view.moment.access, call.view.now_ms());
-    match call.view.look(call.args.at(2)) {
+    match call.view.look_silently(call.args.at(2)) {
         None => call.reply.null(),
         Some(_) if policy == AccessPolicy::Lru => return Err(error::NO_FREQUENCY),
         Some(entry) => call.reply.int(i64::from(policy.frequency(entry.access(), now_ms))),
@@ -84,7 +84,7 @@ fn freq(call: &mut Call<'_, '_>) -> Result<(), Error> {
 
 fn idletime(call: &mut Call<'_, '_>) -> Result<(), Error> {
     let (policy, now_ms) = (call.view.moment.access, call.view.now_ms());
-    match call.view.look(call.args.at(2)) {
+    match call.view.look_silently(call.args.at(2)) {
         None => call.reply.null(),
         Some(_) if policy != AccessPolicy::Lru => return Err(error::NO_IDLE_TIME),
         Some(entry) => call.reply.int(idle_secs(entry.access(), now_ms) as i64),
@@ -101,7 +101,7 @@ pub fn reference_count(value: Stored<'_>) -> i64 {
 }
 
 fn refcount(call: &mut Call<'_, '_>) -> Result<(), Error> {
-    match call.view.look(call.args.at(2)) {
+    match call.view.look_silently(call.args.at(2)) {
         Some(entry) => call.reply.int(reference_count(entry.stored())),
         None => call.reply.null(),
     }

@@ -7,6 +7,7 @@ use super::range::RW_ACCESS_UPDATE;
 use crate::command::{Acl, Flags, Group, KeySpec, Row};
 use crate::error::{self, Error};
 use crate::executor::Call;
+use crate::keyspace::events::{Class, Event};
 use crate::keyspace::{NewValue, ValueRef};
 use crate::resp::parser::number;
 use crate::types::long_double::LongDouble;
@@ -51,6 +52,9 @@ fn decrby(call: &mut Call<'_, '_>) -> Result<(), Error> {
     add(call, by)
 }
 
+/// What all four that count in integers are called.
+const INCRBY_EVENT: Event = Event::new(Class::STRING, "incrby");
+
 fn add(call: &mut Call<'_, '_>, by: i64) -> Result<(), Error> {
     let mut sum = 0;
     call.view.update(call.args.at(1), |old| {
@@ -62,6 +66,7 @@ fn add(call: &mut Call<'_, '_>, by: i64) -> Result<(), Error> {
         sum = old.checked_add(by).ok_or(error::OVERFLOW)?;
         Ok::<_, Error>(NewValue::Int(sum))
     })?;
+    call.view.notify(INCRBY_EVENT, call.args.at(1));
     call.reply.int(sum);
     Ok(())
 }
@@ -85,6 +90,7 @@ fn incrbyfloat(call: &mut Call<'_, '_>) -> Result<(), Error> {
         *sum = old.checked_add(by).ok_or(error::NAN_OR_INFINITY)?.to_text();
         Ok::<_, Error>(NewValue::Bytes { bytes: sum.as_bytes(), raw: false })
     })?;
+    call.view.notify(Event::new(Class::STRING, "incrbyfloat"), key);
     call.reply.bulk(&text);
     call.propagate_instead(&[b"SET", key, text.as_bytes(), b"KEEPTTL"]);
     Ok(())

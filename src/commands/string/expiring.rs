@@ -7,6 +7,7 @@ use super::range::RW_ACCESS_UPDATE;
 use crate::command::{Acl, Flags, Group, KeyFlags, KeySpec, Row};
 use crate::error::{self, Error};
 use crate::executor::{Args, Call};
+use crate::keyspace::events;
 use crate::keyspace::view::Viewer;
 use crate::keyspace::{Entry, Ttl};
 use crate::resp::parser::number;
@@ -105,6 +106,7 @@ pub(super) const SET: Row = Row::new("set", -3, Group::String, "1.0.0", set)
 fn set(call: &mut Call<'_, '_>) -> Result<(), Error> {
     if call.args.len() == 3 {
         call.view.set(call.args.at(1), call.args.value(2), Ttl::Clear);
+        call.view.notify(events::SET, call.args.at(1));
         call.reply.ok();
         return Ok(());
     }
@@ -140,7 +142,9 @@ fn set(call: &mut Call<'_, '_>) -> Result<(), Error> {
 fn set_value(call: &mut Call<'_, '_>, value: usize, ttl: Ttl) {
     let key = call.args.at(1);
     call.view.set(key, call.args.value(value), ttl);
+    call.view.notify(events::SET, key);
     if let Ttl::At(at) = ttl {
+        call.view.notify(events::EXPIRE, key);
         let mut digits = itoa::Buffer::new();
         call.propagate_instead(&[b"SET", key, call.args.at(value), b"PXAT", digits.format(at).as_bytes()]);
     }
@@ -225,6 +229,7 @@ pub(super) const GETDEL: Row = Row::new("getdel", 2, Group::String, "6.2.0", get
 fn getdel(call: &mut Call<'_, '_>) -> Result<(), Error> {
     if reply_old(call)? {
         call.view.remove(call.args.at(1));
+        call.view.notify(events::DEL, call.args.at(1));
         call.propagate_instead(&[b"DEL", call.args.at(1)]);
     }
     Ok(())
@@ -251,6 +256,7 @@ fn getex(call: &mut Call<'_, '_>) -> Result<(), Error> {
         (_, Some((word, at))) => expire_at(call, key, at, word.absolute && at <= now_ms),
         (TtlOption::Persist, None) if call.view.peek(key).and_then(Entry::expiry_ms).is_some() => {
             call.view.set_expiry(key, None);
+            call.view.notify(events::PERSIST, key);
             call.propagate_instead(&[b"PERSIST", key]);
         }
         _ => {}
@@ -275,10 +281,12 @@ fn parse_getex(args: Args<'_>) -> Result<TtlOption<'_>, Error> {
 fn expire_at(call: &mut Call<'_, '_>, key: &[u8], at: i64, past: bool) {
     if past && call.view.moment.viewer == Viewer::OnMaster {
         call.view.remove(key);
+        call.view.notify(events::DEL, key);
         let word: &[u8] = if call.server.lazy_expire() { b"UNLINK" } else { b"DEL" };
         call.propagate_instead(&[word, key]);
     } else {
         call.view.set_expiry(key, Some(at));
+        call.view.notify(events::EXPIRE, key);
         call.propagate_instead(&[b"PEXPIREAT", key, itoa::Buffer::new().format(at).as_bytes()]);
     }
 }

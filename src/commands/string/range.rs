@@ -4,6 +4,7 @@ use crate::client::{Client, Kind};
 use crate::command::{Acl, Flags, Group, KeyFlags, KeySpec, Row};
 use crate::error::{self, Error};
 use crate::executor::Call;
+use crate::keyspace::events::{Class, Event};
 use crate::keyspace::{Ttl, ValueRef};
 use crate::server::Server;
 
@@ -48,6 +49,7 @@ fn append(call: &mut Call<'_, '_>) -> Result<(), Error> {
             call.reply.len(tail.len());
         }
     }
+    call.view.notify(Event::new(Class::STRING, "append"), key);
     Ok(())
 }
 
@@ -86,6 +88,7 @@ fn setrange(call: &mut Call<'_, '_>) -> Result<(), Error> {
         Some(bytes) => {
             bytes[offset as usize..][..part.len()].copy_from_slice(part);
             call.reply.len(bytes.len());
+            call.view.notify(Event::new(Class::STRING, "setrange"), key);
         }
         None => call.reply.len(old_len),
     }
