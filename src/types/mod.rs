@@ -3,6 +3,7 @@
 pub mod bits;
 pub mod element;
 pub mod hash;
+pub mod intset;
 pub mod limits;
 pub mod list;
 pub mod listpack;
