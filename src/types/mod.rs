@@ -1,6 +1,7 @@
 //! What values mean beyond their bytes. Types know no clients, time or replies.
 
 pub mod bits;
+pub mod double;
 pub mod element;
 pub mod hash;
 pub mod intset;
@@ -13,6 +14,7 @@ pub mod object;
 pub mod packed;
 pub mod set;
 pub mod stream;
+pub mod tree;
 pub mod zset;
 
 pub use limits::Limits;
