@@ -16,6 +16,8 @@ pub struct Limits {
     pub list_max_listpack_size: i64,
     /// Nodes at either end of a list that are never compressed; 0: none is.
     pub list_compress_depth: usize,
+    /// Elements of a list from this size on have a node of their own, even if a node could hold more.
+    pub list_packed_threshold: usize,
     /// 0: no limit.
     pub stream_node_max_bytes: usize,
     /// 0: no limit.
