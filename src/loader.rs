@@ -126,6 +126,8 @@ impl Loader {
             Value::Int(n) => NewValue::Int(n),
             Value::Str(bytes) => crate::executor::string_value(bytes),
             Value::Owned(bytes) => NewValue::Blob(Blob::new(bytes)),
+            Value::Object(object) => NewValue::Object(object),
+            Value::Empty => return Ok(()),
         };
         let bits = match eviction {
             Eviction::None => self.policy.initial(self.now_ms),

@@ -6,22 +6,23 @@
 //! other side's copy is ours by then and is replaced. So no write is lost, and what a client may see in between is the key in both
 //! places, which it may in Redis too.
 
+use crate::client::{Client, Shared};
 use crate::commands::generic::dump::{payload_of, payload_options};
-use crate::commands::generic::migrate::MIGRATE;
 use crate::error::{self, Error};
-use crate::executor::{Effects, propagate};
-use crate::keyspace::view::{Moment, Viewer};
-use crate::keyspace::watch::WatchFlag;
-use crate::keyspace::{Entry, Held, View, shard_of};
+use crate::executor::{Busy, PATIENCE, execute};
+use crate::keyspace::{Entry, shard_of};
 use crate::net::dial::dial;
 use crate::net::{Connection, Stream};
-use crate::resp::{Reply, encode};
+use crate::resp::parser::Arg;
+use crate::resp::{Out, Reply, encode};
 use crate::server::Server;
 use std::future::poll_fn;
 use std::io::{self, ErrorKind, IoSlice};
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::Arc;
 use std::time::Duration;
 
+/// EXEC's reply when something watched has changed.
+const NOT_EXECUTED: &[u8] = b"*-1\r\n";
 /// How often keys that are changed all the time are sent.
 const ROUNDS_MAX: usize = 16;
 /// What is read at once, bytes.
@@ -81,8 +82,7 @@ pub async fn migrate(connection: &mut Connection, order: &Order) {
 struct Item {
     key: Box<[u8]>,
     entry: Entry,
-    /// Up when somebody has changed the key since it was taken.
-    changed: WatchFlag,
+    hand: Hand,
 }
 
 struct Migration<'c> {
@@ -96,23 +96,22 @@ impl Migration<'_> {
         let (mut keys, mut replace) = (order.keys.clone(), order.replace);
         let mut peer = None;
         for round in 0..ROUNDS_MAX {
-            let items = self.take(&keys);
+            let items = self.take(&keys).await;
             if items.is_empty() {
                 return Ok(if round == 0 { Done::NoKey } else { Done::Moved });
             }
-            let mut sent = self.send(&mut peer, &items, replace).await;
-            let (arrived, away) = items.into_iter().zip(sent.arrived).partition::<Vec<_>, _>(|(_, ok)| *ok);
-            self.forget(away.iter().map(|(item, _)| item));
-            let arrived: Vec<Item> = arrived.into_iter().map(|(item, _)| item).collect();
-            if order.copy {
-                self.forget(arrived.iter());
-            } else {
-                keys = self.delete(&arrived).await?;
+            let sent = self.send(&mut peer, &items, replace).await;
+            keys.clear();
+            for (mut item, arrived) in items.into_iter().zip(sent.arrived) {
+                if arrived && !order.copy && !item.hand.delete(&item.key).await? {
+                    keys.push(item.key);
+                }
+                self.note_write(&item.hand);
             }
-            if let Some(error) = sent.error.take() {
+            if let Some(error) = sent.error {
                 return Err(error);
             }
-            if order.copy || keys.is_empty() {
+            if keys.is_empty() {
                 return Ok(Done::Moved);
             }
             replace = true;
@@ -121,57 +120,29 @@ impl Migration<'_> {
     }
 
     /// Clones of the keys' entries, watched from now on.
-    fn take(&self, keys: &[Box<[u8]>]) -> Vec<Item> {
-        let (server, db) = (self.connection.server.clone(), self.connection.client.db);
-        let mut view = view_of(&server, db, keys.iter());
+    async fn take(&self, keys: &[Box<[u8]>]) -> Vec<Item> {
+        let (server, db) = (&self.connection.server, self.connection.client.db);
         let mut items = Vec::new();
         for key in keys {
-            let Some(entry) = view.read(key) else { continue };
-            let (entry, changed) = (entry.clone(), WatchFlag::default());
-            view.watches(key).add(db, key, &changed, false);
-            items.push(Item { key: key.clone(), entry, changed });
+            let mut hand = Hand::new(server, db);
+            // Watched first: what changes between the two steps counts as changed, which costs another round at most.
+            hand.run(&[b"WATCH", key]).await;
+            if hand.run(&[b"EXISTS", key]).await == b":1\r\n"
+                && let Some(entry) = stored(server, db, key)
+            {
+                items.push(Item { key: key.clone(), entry, hand });
+            }
         }
-        log_expired(&server, &mut view);
         items
     }
 
-    /// Ends the watches.
-    fn forget<'i>(&self, items: impl Iterator<Item = &'i Item> + Clone) {
-        let db = self.connection.client.db;
-        let mut view = view_of(&self.connection.server, db, items.clone().map(|item| &item.key));
-        items.for_each(|item| view.watches(&item.key).remove(db, &item.key, &item.changed));
+    /// A later WAIT of the client waits for what was done for it.
+    fn note_write(&mut self, hand: &Hand) {
+        let client = &mut self.connection.client;
+        client.write_offset = client.write_offset.max(hand.client.write_offset);
+        client.log_grew |= hand.client.log_grew;
     }
 
-    /// Deletes what has arrived on the other side, and returns the keys that have changed since they were sent.
-    async fn delete(&mut self, items: &[Item]) -> Result<Vec<Box<[u8]>>, Error> {
-        while self.connection.server.is_ending() {
-            tokio::time::sleep(ENDING_PAUSE).await;
-        }
-        let (server, db) = (self.connection.server.clone(), self.connection.client.db);
-        let mut view = view_of(&server, db, items.iter().map(|item| &item.key));
-        let admitted = server.admits(&MIGRATE);
-        let (mut gone, mut changed) = (vec![&b"DEL"[..]], Vec::new());
-        for item in items {
-            view.watches(&item.key).remove(db, &item.key, &item.changed);
-            if item.changed.load(Relaxed) {
-                changed.push(item.key.clone());
-            } else if admitted.is_ok() && view.remove(&item.key) {
-                gone.push(&item.key);
-            }
-        }
-        log_expired(&server, &mut view);
-        let mut effects = Effects::new(server.log.is_wanted());
-        if gone.len() > 1 {
-            effects.add(db, &gone);
-        }
-        propagate(&mut self.connection.client, &server, effects);
-        drop(view);
-        self.connection.client.call_listeners();
-        admitted.map(|()| changed)
-    }
-}
-
-impl Migration<'_> {
     /// Sends the items, over a connection that is made if need be, and says which of them have arrived.
     async fn send(&self, peer: &mut Option<Peer>, items: &[Item], replace: bool) -> Sent {
         let mut sent = Sent { arrived: vec![false; items.len()], error: None };
@@ -230,7 +201,7 @@ impl Migration<'_> {
     fn request(&self, item: &Item, replace: bool) -> Vec<u8> {
         let server = &self.connection.server;
         let options = payload_options(server);
-        let payload = payload_of(item.entry.value(), options);
+        let payload = payload_of(item.entry.stored(), options);
         // What runs out on the way must not live for ever there.
         let ttl_ms = item.entry.expiry_ms().map_or(0, |at| (at - server.clock.now_ms()).max(1));
         let mut args = vec![&b"RESTORE"[..], &item.key];
@@ -245,28 +216,55 @@ impl Migration<'_> {
     }
 }
 
-/// The keys at this moment, their shards locked.
-fn view_of<'k>(server: &'k Server, db: u16, keys: impl Iterator<Item = impl AsRef<[u8]>>) -> View<'k> {
-    let mut shards: Vec<usize> = keys.map(|key| shard_of(server.keyspace.hash(key.as_ref()))).collect();
-    shards.sort_unstable();
-    shards.dedup();
-    let held = Held::many(&server.keyspace, &shards);
-    let on_master = !server.is_replica() && !server.is_ending();
-    let moment = Moment {
-        now_ms: server.clock.now_ms(),
-        viewer: if on_master { Viewer::OnMaster } else { Viewer::OnReplica },
-        access: server.access_policy(),
-        no_touch: false,
-        seed: server.next_seed(),
-    };
-    View::new(&server.keyspace, held, db, moment)
+/// A clone of what is stored under a key.
+fn stored(server: &Server, db: u16, key: &[u8]) -> Option<Entry> {
+    let hash = server.keyspace.hash(key);
+    let shard = server.keyspace.slot(shard_of(hash)).lock();
+    shard.find(db, hash, key).map(|at| shard.at(db, at).clone())
 }
 
-fn log_expired(server: &Server, view: &mut View<'_>) {
-    let mut effects = Effects::new(server.log.is_wanted());
-    effects.add_expired(view, server.lazy_expire());
-    if effects.append_separately(server) {
-        server.wake_replicas();
+/// A client of our own, through which a key is watched and at last deleted: so both are what any client's would be, to
+/// whoever waits for the key, listens to its events, or follows the log.
+struct Hand {
+    server: Arc<Server>,
+    client: Client,
+}
+
+impl Hand {
+    fn new(server: &Arc<Server>, db: u16) -> Hand {
+        let now_ms = server.clock.now_ms();
+        let shared = Shared::new(server.clients.next_id(), String::new(), String::new(), -1, now_ms);
+        let mut client = Client::new(Arc::new(shared), true);
+        client.select(db);
+        Hand { server: server.clone(), client }
+    }
+
+    /// Runs a command and returns its reply.
+    async fn run(&mut self, args: &[&[u8]]) -> Vec<u8> {
+        let args: Vec<Arg<'_>> = args.iter().map(|arg| Arg::Slice(arg)).collect();
+        let mut out = Out::default();
+        while let Err(Busy) = execute(&mut self.client, &self.server, &args, &mut out, PATIENCE) {
+            // The server ends, or goes on after all.
+            tokio::time::sleep(ENDING_PAUSE).await;
+        }
+        std::mem::take(out.bytes())
+    }
+
+    /// Deletes the watched key unless it has changed. Returns whether it is gone, by our hand or another.
+    async fn delete(&mut self, key: &[u8]) -> Result<bool, Error> {
+        self.run(&[b"MULTI"]).await;
+        self.run(&[b"DEL", key]).await;
+        let reply = self.run(&[b"EXEC"]).await;
+        match reply.strip_prefix(b"-") {
+            Some(text) => Err(Error::made(text)),
+            None => Ok(reply != NOT_EXECUTED),
+        }
+    }
+}
+
+impl Drop for Hand {
+    fn drop(&mut self) {
+        self.server.forget_client(&mut self.client);
     }
 }
 

@@ -14,6 +14,7 @@ use redpoll::rdb::dump::{OwnedValue, decode_payload, encode_payload};
 use redpoll::rdb::{
     Aux, Decoder, Eviction, Item, Options, RecordRef, ReplicationAux, Value, ValueRef, Writer,
 };
+use redpoll::types::Limits;
 
 /// How long a server may take to load and answer.
 const START_DEADLINE: Duration = Duration::from_secs(20);
@@ -215,7 +216,7 @@ type Contents = BTreeMap<(u32, Vec<u8>), (Option<i64>, Vec<u8>)>;
 fn read_file(bytes: &[u8], chunk: usize) -> Contents {
     let mut all = BTreeMap::new();
     let mut db = 0;
-    let mut decoder = Decoder::new(true);
+    let mut decoder = Decoder::new(true, Limits::default());
     for chunk in bytes.chunks(chunk) {
         let mut feed = decoder.feed(chunk);
         while let Some(item) = feed.next().expect("the server's file is right") {
@@ -278,7 +279,7 @@ fn payloads_go_both_ways() {
     for value in values() {
         server.call(&[b"SET", b"theirs", &value]);
         let payload = server.call(&[b"DUMP", b"theirs"]);
-        let back = match decode_payload(&payload, true).expect("the payload is right") {
+        let back = match decode_payload(&payload, true, &Limits::default()).expect("the payload is right") {
             OwnedValue::Int(n) => n.to_string().into_bytes(),
             OwnedValue::Str(bytes) => bytes,
             other => panic!("no string: {other:?}"),
@@ -296,8 +297,9 @@ fn compare_checks(dir: &Path, what: &str, bytes: &[u8]) {
     fs::write(&path, bytes).expect("the file can be written");
     let theirs = Command::new("redis-check-rdb").arg(&path).output().expect("redis-check-rdb runs");
     let mut ours = Vec::new();
-    let report = check(path.to_str().expect("UTF-8"), fs::File::open(&path), now_ms(), &mut ours)
-        .expect("no I/O fails");
+    let report =
+        check(path.to_str().expect("UTF-8"), fs::File::open(&path), &Limits::default(), now_ms(), &mut ours)
+            .expect("no I/O fails");
     assert_eq!(String::from_utf8_lossy(&ours), String::from_utf8_lossy(&theirs.stdout), "{what}");
     assert_eq!(report.ok, theirs.status.success(), "{what}");
 }

@@ -15,6 +15,8 @@
 //!
 //! Reading order: [`wire`] (numbers, lengths, names), [`crc64`], [`lzf`], [`encode`], `string` and [`decode`], [`dump`], [`check`].
 
+mod adopt;
+mod build;
 pub mod check;
 pub mod crc64;
 pub mod decode;
@@ -23,6 +25,8 @@ pub mod encode;
 pub mod error;
 pub mod legacy;
 pub mod lzf;
+mod object;
+mod stream;
 mod string;
 pub mod wire;
 

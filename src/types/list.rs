@@ -150,12 +150,7 @@ impl List {
 
     /// Shows the elements from an index on to `f`, towards an end, until it breaks.
     #[inline]
-    pub fn walk(
-        &self,
-        from: usize,
-        direction: Direction,
-        mut f: impl FnMut(Element<'_>) -> ControlFlow<()>,
-    ) {
+    pub fn walk(&self, from: usize, direction: Direction, mut f: impl FnMut(Element<'_>) -> ControlFlow<()>) {
         if from >= self.len() {
             return;
         }

@@ -302,9 +302,8 @@ fn fits(len: usize, text_len: usize, limits: &Limits) -> bool {
 /// May these integers and a text of `text_len` bytes become a listpack?
 fn may_be_packed(ints: &Intset, text_len: usize, limits: &Limits) -> bool {
     let ends = ints.first().into_iter().chain(ints.last()).map(Element::Int);
-    let (longest, largest) = ends.fold((0, 0), |(text, bytes), end| {
-        (end.len().max(text), Listpack::element_bytes(end).max(bytes))
-    });
+    let (longest, largest) = ends
+        .fold((0, 0), |(text, bytes), end| (end.len().max(text), Listpack::element_bytes(end).max(bytes)));
     fits(ints.len(), text_len.max(longest), limits)
         && Listpack::new().may_grow_by(largest * ints.len() + text_len)
 }
@@ -442,7 +441,9 @@ mod tests {
 
     #[test]
     fn popping_takes_each_once_and_rebuilds_what_little_remains() {
-        for (count, encoding) in [(500, "hashtable"), (880, "listpack"), (990, "listpack"), (800, "hashtable")] {
+        for (count, encoding) in
+            [(500, "hashtable"), (880, "listpack"), (990, "listpack"), (800, "hashtable")]
+        {
             let mut set = set_of(words(1..=1000));
             let mut seed = 1usize;
             let popped = set.pop_many(count, &LIMITS, |below| {

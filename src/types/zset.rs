@@ -212,7 +212,9 @@ impl Zset {
         match self {
             Zset::Packed(_) => {
                 let mut digits = itoa::Buffer::new();
-                self.iter().take_while(|(member, score)| cut.is_after(*score, || member.text(&mut digits))).count()
+                self.iter()
+                    .take_while(|(member, score)| cut.is_after(*score, || member.text(&mut digits)))
+                    .count()
             }
             Zset::Tree(tree) => tree.order.count_before(cut),
         }
@@ -405,6 +407,7 @@ mod tests {
             zset_max_listpack_value: 8,
             list_max_listpack_size: 0,
             list_compress_depth: 0,
+            list_packed_threshold: 1 << 30,
             stream_node_max_bytes: 0,
             stream_node_max_entries: 0,
             hll_sparse_max_bytes: 0,
@@ -513,7 +516,8 @@ mod tests {
             zset.insert(member.as_bytes(), score, &limits(10));
         }
         let pack = zset.listpack().expect("few members");
-        let texts: Vec<_> = pack.iter().map(|element| String::from_utf8(element.to_vec()).expect("text")).collect();
+        let texts: Vec<_> =
+            pack.iter().map(|element| String::from_utf8(element.to_vec()).expect("text")).collect();
         assert_eq!(texts.join(" "), "c -0 a 1.5 e 7 d 1.0000000000000001e+300 b inf");
     }
 
@@ -523,7 +527,8 @@ mod tests {
         elements.iter().for_each(|text| pack.push_back(text.as_bytes()));
         let zset = Zset::from_listpack(pack, &limits(10));
         let show = |zset: Zset| {
-            let text = |(member, score): (Element<'_>, f64)| format!("{}={score}", member.to_vec().escape_ascii());
+            let text =
+                |(member, score): (Element<'_>, f64)| format!("{}={score}", member.to_vec().escape_ascii());
             zset.iter().map(text).collect::<Vec<_>>().join(" ")
         };
         assert_eq!(zset.map(show).as_deref(), shown, "{elements:?}");

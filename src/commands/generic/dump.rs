@@ -6,10 +6,11 @@ use crate::error::{self, Error};
 use crate::executor::{Call, string_value};
 use crate::keyspace::access::{access_of_frequency, access_of_idle};
 use crate::keyspace::events::{self, Class, Event};
-use crate::keyspace::{AccessPolicy, BLOB_MIN_BYTES, Blob, NewValue, Stored, Ttl, ValueRef};
+use crate::keyspace::{AccessPolicy, BLOB_MIN_BYTES, Blob, NewValue, Stored, Ttl};
 use crate::rdb;
 use crate::rdb::dump::{OwnedValue, decode_payload, encode_payload};
 use crate::server::Server;
+use crate::snapshot::walk::with_written;
 
 /// The rows of this file.
 pub const ROWS: &[Row] = &[DUMP, RESTORE];
@@ -36,13 +37,7 @@ pub fn payload_options(server: &Server) -> rdb::Options {
 
 /// A value as a DUMP payload.
 pub fn payload_of(value: Stored<'_>, options: rdb::Options) -> Vec<u8> {
-    let value = match value {
-        Stored::String(ValueRef::Int(n)) => rdb::ValueRef::Int(n),
-        Stored::String(ValueRef::Inline { bytes, .. }) => rdb::ValueRef::Str(bytes),
-        Stored::String(ValueRef::Blob(blob)) => rdb::ValueRef::Str(blob),
-        Stored::Object(_) => unimplemented!("objects are not written yet"),
-    };
-    encode_payload(value, options)
+    with_written(value, |value| encode_payload(value, options))
 }
 
 const RESTORE: Row = Row::new("restore", -4, Group::Generic, "2.6.0", restore)
@@ -105,7 +100,8 @@ fn restore(call: &mut Call<'_, '_>) -> Result<(), Error> {
     if ttl_ms < 0 {
         return Err(error::RESTORE_TTL);
     }
-    let value = decode_payload(call.args.at(3), true).map_err(|error| Error::err(error.to_string()))?;
+    let value = decode_payload(call.args.at(3), true, &call.server.limits());
+    let value = value.map_err(|error| Error::err(error.to_string()))?;
     let now_ms = call.view.now_ms();
     let at_ms = match (ttl_ms, options.absolute) {
         (0, _) => None,
@@ -129,6 +125,7 @@ fn restore(call: &mut Call<'_, '_>) -> Result<(), Error> {
             small = bytes;
             string_value(&small)
         }
+        OwnedValue::Object(object) => NewValue::Object(object),
     };
     if there {
         // The old value is removed first, and nobody hears of that.

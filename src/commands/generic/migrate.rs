@@ -12,8 +12,7 @@ pub const ROWS: &[Row] = &[MIGRATE];
 
 const MOVED: KeyFlags = KeyFlags::RW.union(KeyFlags::ACCESS).union(KeyFlags::DELETE);
 
-/// Its row.
-pub const MIGRATE: Row = Row::new("migrate", -6, Group::Generic, "2.6.0", migrate)
+const MIGRATE: Row = Row::new("migrate", -6, Group::Generic, "2.6.0", migrate)
     .flags(Flags::WRITE)
     .categories(Acl::KEYSPACE.union(Acl::DANGEROUS))
     .keys(&[

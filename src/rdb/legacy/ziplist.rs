@@ -268,7 +268,10 @@ mod tests {
     fn the_documented_example_is_read() {
         // The list "2", "5" of the comment at the head of Redis's ziplist.c, and "Hello World" appended to it.
         check(b"\x0f\0\0\0\x0c\0\0\0\x02\0\0\xf3\x02\xf6\xff", &["2", "5"]);
-        check(b"\x1c\0\0\0\x0e\0\0\0\x03\0\0\xf3\x02\xf6\x02\x0bHello World\xff", &["2", "5", "\"Hello World\""]);
+        check(
+            b"\x1c\0\0\0\x0e\0\0\0\x03\0\0\xf3\x02\xf6\x02\x0bHello World\xff",
+            &["2", "5", "\"Hello World\""],
+        );
         check(b"\x0b\0\0\0\x0a\0\0\0\0\0\xff", &[]);
     }
 

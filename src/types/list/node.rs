@@ -116,7 +116,8 @@ impl Node {
     /// Takes the elements from `at` on into a node of their own. Both are compressed if this was.
     pub fn split_off(&mut self, at: usize) -> Node {
         let squeezed = matches!(self, Node::Squeezed(_));
-        let right = self.edit(|pack| pack.split_off(pack.seek(at as i64).expect("the index is within the node")));
+        let right =
+            self.edit(|pack| pack.split_off(pack.seek(at as i64).expect("the index is within the node")));
         let mut right = Node::Packed(right);
         if squeezed {
             right.squeeze();

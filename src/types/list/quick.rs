@@ -143,39 +143,40 @@ impl Quicklist {
 }
 
 /// A list that is loaded from elsewhere, from its head on.
-pub struct Builder<'l> {
+pub struct Builder {
     quick: Quicklist,
-    limits: &'l Limits,
 }
 
-impl<'l> Builder<'l> {
+impl Default for Builder {
     /// Nothing yet.
-    pub fn new(limits: &'l Limits) -> Builder<'l> {
-        Builder { quick: Quicklist::from(Listpack::new()), limits }
+    fn default() -> Builder {
+        Builder { quick: Quicklist::from(Listpack::new()) }
     }
+}
 
+impl Builder {
     /// Appends an element.
-    pub fn push(&mut self, value: &[u8]) {
-        self.quick.insert(self.quick.len(), value, self.limits);
+    pub fn push(&mut self, value: &[u8], limits: &Limits) {
+        self.quick.insert(self.quick.len(), value, limits);
     }
 
     /// Appends the elements of a listpack, as a node of their own unless they are too many.
-    pub fn push_pack(&mut self, pack: Listpack) {
+    pub fn push_pack(&mut self, pack: Listpack, limits: &Limits) {
         if pack.byte_len() > MAX_LOADED_NODE_BYTES {
-            pack.iter().for_each(|element| self.push(element.text(&mut itoa::Buffer::new())));
+            pack.iter().for_each(|element| self.push(element.text(&mut itoa::Buffer::new()), limits));
         } else if self.quick.is_empty() {
             self.quick = Quicklist::from(pack);
         } else if !pack.is_empty() {
             let len = pack.len();
             let siblings = self.quick.root.append(Node::Packed(pack), len);
             self.quick.root.grow(siblings);
-            self.quick.settle(self.limits);
+            self.quick.settle(limits);
         }
     }
 
     /// The list: a listpack if one node holds it.
-    pub fn finish(mut self) -> List {
-        match self.quick.take_only_pack(|pack, policy| policy.allows(pack.byte_len(), pack.len()), self.limits) {
+    pub fn finish(mut self, limits: &Limits) -> List {
+        match self.quick.take_only_pack(|pack, policy| policy.allows(pack.byte_len(), pack.len()), limits) {
             Some(pack) => List::Packed(pack),
             None => List::Quick(Box::new(self.quick)),
         }

@@ -140,9 +140,9 @@ fn a_loaded_list_is_as_small_as_it_can_be() {
         pack
     };
     let loaded = |counts: &[usize]| {
-        let mut builder = Builder::new(&limits);
-        counts.iter().for_each(|count| builder.push_pack(pack(*count)));
-        builder.finish()
+        let mut builder = Builder::default();
+        counts.iter().for_each(|count| builder.push_pack(pack(*count), &limits));
+        builder.finish(&limits)
     };
     assert!(loaded(&[]).is_empty());
     check_encoding(&loaded(&[100]), "listpack");

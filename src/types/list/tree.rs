@@ -415,12 +415,7 @@ fn pop_below<R>(slots: &mut Vec<Slot>, end: End, f: impl FnOnce(Element<'_>) -> 
 }
 
 /// Returns how many elements were removed. A large one stays in place: the slot is removed with it.
-fn remove_equal_in_node(
-    node: &mut Arc<Node>,
-    value: &[u8],
-    direction: Direction,
-    left: &mut usize,
-) -> usize {
+fn remove_equal_in_node(node: &mut Arc<Node>, value: &[u8], direction: Direction, left: &mut usize) -> usize {
     let before = *left;
     match node.read(|pack| pack.first().and_then(|first| pack.find(first, value, 0)).is_some()) {
         Ok(false) => {}

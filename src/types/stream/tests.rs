@@ -21,6 +21,7 @@ pub(super) fn limits(entries: usize) -> Limits {
         zset_max_listpack_value: 0,
         list_max_listpack_size: 0,
         list_compress_depth: 0,
+        list_packed_threshold: 1 << 30,
         stream_node_max_bytes: 300,
         stream_node_max_entries: entries,
         hll_sparse_max_bytes: 0,

@@ -7,13 +7,13 @@ use redpoll::rdb::{Options, ValueRef};
 use redpoll_fuzz::expand;
 
 fuzz_target!(|data: &[u8]| {
-    let _ = decode_payload(data, true);
+    let _ = decode_payload(data, true, &Limits::default());
     let mut payload = expand(data);
     payload.extend_from_slice(&[10, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
-    let Ok(value) = decode_payload(&payload, false) else { return };
+    let Ok(value) = decode_payload(&payload, false, &Limits::default()) else { return };
     let compress = payload.len().is_multiple_of(2);
     let again = encode_payload(by_ref(&value), Options { compress, ..Options::default() });
-    let back = decode_payload(&again, true).expect("our own payload");
+    let back = decode_payload(&again, true, &Limits::default()).expect("our own payload");
     assert_eq!(text(&back), text(&value));
 });
 
