@@ -107,6 +107,12 @@ errors! {
     LCS_IDX_AND_LEN = "ERR If you want both the length and indexes, please just use IDX.";
     LCS_TOO_LONG = "ERR String too long for LCS";
     LCS_TOO_LARGE = "ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len";
+    NUMKEYS_NOT_POSITIVE = "ERR numkeys should be greater than 0";
+    COUNT_NOT_POSITIVE = "ERR count should be greater than 0";
+    LPOS_RANK_ZERO = "ERR RANK can't be zero: use 1 to start from the first match, 2 from the second ... or use negative to start from the end of the list";
+    LPOS_RANK_RANGE = "ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807";
+    LPOS_COUNT = "ERR COUNT can't be negative";
+    LPOS_MAXLEN = "ERR MAXLEN can't be negative";
     INDEX_OUT_OF_RANGE = "ERR index out of range";
     INVALID_CURSOR = "ERR invalid cursor";
     INVALID_FIRST_DB = "ERR invalid first DB index";
@@ -119,6 +125,10 @@ errors! {
     RESTORE_IDLE_TIME = "ERR Invalid IDLETIME value, must be >= 0";
     RESTORE_FREQUENCY = "ERR Invalid FREQ value, must be >= 0 and <= 255";
     NOT_POSITIVE = "ERR value is out of range, must be positive";
+    LONG_OUT_OF_RANGE = "ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807";
+    NUMKEYS_NOT_POSITIVE = "ERR numkeys should be greater than 0";
+    NUMKEYS_TOO_MANY = "ERR Number of keys can't be greater than number of args";
+    LIMIT_NEGATIVE = "ERR LIMIT can't be negative";
     RESP2_UNSUPPORTED = "ERR RESP2 is not supported by this command";
     PROTOCOL_TYPE = "ERR Wrong protocol type name. Please use one of the following: string|integer|double|bignum|null|array|set|map|attrib|push|verbatim|true|false";
     DEBUG_NOT_ALLOWED = "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can run it from a local connection, otherwise you need to set this option in the configuration file, and then restart the server.";

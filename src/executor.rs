@@ -12,7 +12,8 @@
 use crate::blocked::Request;
 use crate::client::{Client, ClientFlags, Kind, OwnedArg, Queued, ReplyMode};
 use crate::clock::BatchTime;
-use crate::command::{Command, Flags, Lookup, Row, table};
+use crate::command::keys::Positions;
+use crate::command::{Command, Flags, KeySpec, Lookup, Row, table};
 use crate::commands::transaction;
 use crate::error::{self, Error};
 use crate::keyspace::events::{Class, KeyEvent};
@@ -365,13 +366,7 @@ fn execute_answering(
         Reply::new(out, client.proto).simple("QUEUED");
         return Ok(());
     }
-    let first_key = match lock_set(client, server, command, args) {
-        Ok(keys) => keys,
-        Err(error) => {
-            reject(client, server, Some(command), &error, out);
-            return Ok(());
-        }
-    };
+    let first_key = lock_set(client, server, command, args);
     let held = lock(&server.keyspace, &first_key.shards, tries)?;
     let held = waiting::with_waiters(client, server, (command, args), held);
     if must_wait_for_the_end(client, server, command) {
@@ -543,38 +538,38 @@ struct LockSet {
     hashed: Option<(usize, u64)>,
 }
 
-/// The positions of a command's keys.
-///
-/// # Errors
-/// A syntax error when the arguments contradict the key specs.
-fn key_positions(row: &Row, args: &[Arg<'_>]) -> Result<SmallVec<[usize; 8]>, Error> {
-    let mut positions = SmallVec::new();
-    for spec in row.keys {
-        positions.extend(spec.positions(args.len(), |at| args[at].bytes()).ok_or(error::SYNTAX)?);
+/// The positions of a command's keys; `None`: it may use any key. Arguments that contradict the key specs are no keys: the
+/// handler says what is wrong with them.
+fn key_positions(row: &Row, args: &[Arg<'_>]) -> Option<Positions> {
+    if row.flags.contains(Flags::ALL_SHARDS) {
+        return None;
     }
-    Ok(positions)
+    if let Some(reach) = row.reach {
+        return reach(Args(args));
+    }
+    let of_spec = |spec: &KeySpec| spec.positions(args.len(), |at| args[at].bytes()).unwrap_or_default();
+    Some(row.keys.iter().flat_map(of_spec).collect())
 }
 
 #[inline]
-fn lock_set(client: &Client, server: &Server, command: &Command, args: &[Arg<'_>]) -> Result<LockSet, Error> {
+fn lock_set(client: &Client, server: &Server, command: &Command, args: &[Arg<'_>]) -> LockSet {
     let row = command.row;
     if let Some(at) = command.single_key {
         let hash = server.keyspace.hash(args[at].bytes());
-        return Ok(LockSet { shards: smallvec::smallvec![shard_of(hash)], hashed: Some((at, hash)) });
+        return LockSet { shards: smallvec::smallvec![shard_of(hash)], hashed: Some((at, hash)) };
     }
     let mut shards = ShardSet::new();
-    if !collect_shards(server, row, args, &mut shards)? {
-        return Ok(all_shards());
+    if !collect_shards(server, row, args, &mut shards) {
+        return all_shards();
     }
     if row.flags.contains(Flags::QUEUED_SHARDS) {
         for queued in client.transaction.iter().flat_map(|transaction| &transaction.queued) {
             if queued.command.row.flags.contains(Flags::EXEC_ALL_SHARDS) {
-                return Ok(all_shards());
+                return all_shards();
             }
             let args: SmallVec<[Arg<'_>; 8]> = queued.args.iter().map(OwnedArg::as_arg).collect();
-            // A queued command whose keys make no sense fails when it runs, without keys.
-            if let Ok(false) = collect_shards(server, queued.command.row, &args, &mut shards) {
-                return Ok(all_shards());
+            if !collect_shards(server, queued.command.row, &args, &mut shards) {
+                return all_shards();
             }
         }
     }
@@ -583,7 +578,7 @@ fn lock_set(client: &Client, server: &Server, command: &Command, args: &[Arg<'_>
     }
     shards.sort_unstable();
     shards.dedup();
-    Ok(LockSet { shards, hashed: None })
+    LockSet { shards, hashed: None }
 }
 
 fn all_shards() -> LockSet {
@@ -591,13 +586,11 @@ fn all_shards() -> LockSet {
 }
 
 /// Adds a command's shards; false: it needs all of them.
-fn collect_shards(server: &Server, row: &Row, args: &[Arg<'_>], into: &mut ShardSet) -> Result<bool, Error> {
-    if row.flags.contains(Flags::ALL_SHARDS) {
-        return Ok(false);
-    }
-    let keys = key_positions(row, args)?;
-    into.extend(keys.iter().map(|at| shard_of(server.keyspace.hash(args[*at].bytes()))));
-    Ok(true)
+fn collect_shards(server: &Server, row: &Row, args: &[Arg<'_>], into: &mut ShardSet) -> bool {
+    let keys = key_positions(row, args);
+    let shard = |at: &usize| shard_of(server.keyspace.hash(args[*at].bytes()));
+    into.extend(keys.iter().flatten().map(shard));
+    keys.is_some()
 }
 
 fn lock<'k>(keyspace: &'k Keyspace, shards: &[usize], tries: u32) -> Result<Held<'k>, Busy> {

@@ -122,6 +122,7 @@ edge_scripts! {
     edge_strings: "strings.txt",
     edge_bitmaps: "bitmaps.txt",
     edge_keys: "keys.txt",
+    edge_sets: "sets.txt",
     edge_transactions: "transactions.txt",
     edge_pubsub: "pubsub.txt",
     edge_connection: "connection.txt",

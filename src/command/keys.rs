@@ -124,6 +124,9 @@ pub type FoundKeys = SmallVec<[(usize, KeyFlags); 8]>;
 /// anywhere. The arity is right.
 pub type KeyFinder = fn(Args<'_>) -> FoundKeys;
 
+/// The positions of the keys that a request uses, where its specs cannot tell; `None`: any key. The arity is right.
+pub type Reach = fn(Args<'_>) -> Option<Positions>;
+
 /// The key range that clients older than key specs understand: `first`, `last` (negative: from the end) and `step`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct LegacyRange {

@@ -8,9 +8,11 @@ pub mod connection;
 pub mod debug;
 pub mod generic;
 pub mod info;
+pub mod list;
 pub mod persistence;
 pub mod pubsub;
 pub mod replication;
+pub mod set;
 pub mod string;
 #[cfg(test)]
 pub mod testing;
@@ -36,9 +38,11 @@ pub const FAMILIES: &[&[Row]] = &[
     generic::dump::ROWS,
     generic::migrate::ROWS,
     info::ROWS,
+    list::ROWS,
     persistence::ROWS,
     pubsub::ROWS,
     replication::ROWS,
+    set::ROWS,
     string::ROWS,
     transaction::ROWS,
 ];

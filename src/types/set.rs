@@ -75,6 +75,12 @@ impl Set {
         Some(set)
     }
 
+    /// A copy that shares this set's memory, if a set of its members is a table however it came about.
+    pub fn shared_if_large(&self, limits: &Limits) -> Option<Set> {
+        let large = self.len() > max_ints(limits).max(limits.set_max_listpack_entries);
+        (large && matches!(self, Set::Table(_))).then(|| self.clone())
+    }
+
     /// Prepares for so many members to be added at once: more than the encoding may ever hold make it a table.
     pub fn expect(&mut self, members: usize, limits: &Limits) {
         let most = match self {

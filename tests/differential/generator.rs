@@ -238,6 +238,11 @@ impl Generator {
         let text = match slot {
             "key" => format!("k{}", rng.below(30)),
             "value" => return value(rng),
+            // A key of another type now and then.
+            "setkey" if rng.chance(3) => format!("k{}", rng.below(30)),
+            "setkey" => format!("set{}", rng.below(8)),
+            "member" => return member(rng),
+            "nonpositive" => rng.pick(&["0", "-1", "x", ""]).into(),
             "int" => return rng.pick(INTS).into(),
             "float" => return if rng.chance(60) { rng.pick(FLOATS).into() } else { random_float(rng) },
             "small" => rng.below(7).to_string(),
