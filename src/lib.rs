@@ -77,6 +77,7 @@ pub mod error;
 pub mod executor;
 pub mod expire;
 pub mod glob;
+pub mod hold;
 pub mod keyspace;
 pub mod loader;
 pub mod logging;
