@@ -126,7 +126,6 @@ errors! {
     RESTORE_FREQUENCY = "ERR Invalid FREQ value, must be >= 0 and <= 255";
     NOT_POSITIVE = "ERR value is out of range, must be positive";
     LONG_OUT_OF_RANGE = "ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807";
-    NUMKEYS_NOT_POSITIVE = "ERR numkeys should be greater than 0";
     NUMKEYS_TOO_MANY = "ERR Number of keys can't be greater than number of args";
     LIMIT_NEGATIVE = "ERR LIMIT can't be negative";
     RESP2_UNSUPPORTED = "ERR RESP2 is not supported by this command";

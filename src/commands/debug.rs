@@ -15,6 +15,8 @@ use crate::keyspace::access::idle_secs;
 use crate::keyspace::{NewValue, Ttl};
 use crate::replication::log::ReplId;
 use crate::resp::Proto;
+use crate::types::Limits;
+use crate::types::list::{List, NodeRef};
 use std::sync::atomic::Ordering::Relaxed;
 
 /// The family's rows.
@@ -135,7 +137,7 @@ fn object(call: &mut Call<'_, '_>) -> Result<(), Error> {
     let options = payload_options(call.server);
     let entry = call.view.stored(call.args.at(2)).ok_or(error::NO_SUCH_KEY)?;
     let (value, access) = (entry.stored(), entry.access());
-    let text = format!(
+    let mut text = format!(
         "Value at:{:p} refcount:{} encoding:{} serializedlength:{} lru:{access} lru_seconds_idle:{}",
         entry.key().as_ptr(),
         reference_count(value),
@@ -143,8 +145,32 @@ fn object(call: &mut Call<'_, '_>) -> Result<(), Error> {
         payload_of(value, options).len() - PAYLOAD_FRAME_BYTES,
         idle_secs(access, now_ms),
     );
+    if let Some(list) = entry.read_as::<List>()
+        && let List::Quick(_) = *list
+    {
+        text.push_str(&quicklist_facts(&list, &call.server.limits()));
+    }
     call.reply.simple(&text);
     Ok(())
+}
+
+/// What DEBUG OBJECT adds about a quicklist.
+fn quicklist_facts(list: &List, limits: &Limits) -> String {
+    let mut bytes = 0;
+    list.for_each_node(|node| {
+        bytes += match node {
+            NodeRef::Packed(pack) => pack.byte_len(),
+            NodeRef::Plain(item) => item.len(),
+            NodeRef::Squeezed(squeezed) => squeezed.byte_len,
+        };
+    });
+    let nodes = list.nodes();
+    format!(
+        " ql_nodes:{nodes} ql_avg_node:{:.2} ql_listpack_max:{} ql_compressed:{} ql_uncompressed_size:{bytes}",
+        list.len() as f64 / nodes as f64,
+        limits.list_max_listpack_size,
+        u8::from(limits.list_compress_depth > 0),
+    )
 }
 
 fn populate(call: &mut Call<'_, '_>) -> Result<(), Error> {

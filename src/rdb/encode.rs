@@ -198,6 +198,15 @@ impl Writer {
         put_length(&mut self.buf, expires);
     }
 
+    /// Can the version say this value? (Expiries of a hash's fields cannot be said before version 10; readers of 10 know them or
+    /// refuse them.)
+    pub fn can_say(&self, value: ValueRef<'_>) -> bool {
+        match value {
+            ValueRef::Object(object) => object::can_say(object, self.options.version),
+            ValueRef::Int(_) | ValueRef::Str(_) => true,
+        }
+    }
+
     /// One key. The cost is that of copying it, and of LZF where that is tried.
     pub fn record(&mut self, record: &RecordRef<'_>) {
         self.record_draining(record, &mut |_| {});

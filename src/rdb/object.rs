@@ -55,6 +55,14 @@ pub(super) fn type_of(object: &Object, version: u8) -> u8 {
     }
 }
 
+/// Is there a form for the collection in an RDB of this version?
+pub(super) fn can_say(object: &Object, version: u8) -> bool {
+    match object {
+        Object::Hash(hash) => version >= VERSION_LISTPACKS || hash.next_expiry_ms().is_none(),
+        _ => true,
+    }
+}
+
 impl Writer {
     /// Writes a collection behind its type byte and key.
     pub(super) fn object(&mut self, object: &Object, drain: Drain<'_>) {

@@ -272,6 +272,8 @@ struct Output {
     eviction: bool,
     now_ms: i64,
     keys: u64,
+    /// Why this is no snapshot of everything.
+    error: Option<SpoolError>,
 }
 
 impl Output {
@@ -290,6 +292,7 @@ impl Output {
             eviction: config.maxmemory_policy.evicts(),
             now_ms: server.clock.now_ms(),
             keys: 0,
+            error: None,
             server,
             snapshot,
         }
@@ -302,8 +305,8 @@ impl Output {
     fn finish(&mut self) {
         self.writer.eof();
         self.flush(0);
-        let error = self.snapshot.is_abandoned().then(|| SpoolError("abandoned".into()));
-        self.snapshot.spool.finish(error);
+        let abandoned = self.snapshot.is_abandoned().then(|| SpoolError("abandoned".into()));
+        self.snapshot.spool.finish(abandoned.or(self.error.take()));
         self.server.wake_replicas();
     }
 
@@ -346,6 +349,13 @@ impl Output {
     }
 
     fn record(&mut self, db: u16, expiry_ms: Option<i64>, access: u32, key: &[u8], value: rdb::ValueRef<'_>) {
+        if !self.writer.can_say(value) {
+            self.error.get_or_insert_with(|| {
+                let key = String::from_utf8_lossy(key);
+                SpoolError(format!("rdb-compatible-version is too low for the expiring fields of hash '{key}'"))
+            });
+            return;
+        }
         if self.db != Some(db) {
             self.writer.select_db(u32::from(db));
             self.db = Some(db);

@@ -4,6 +4,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use redpoll::rdb::{Decoder, Item, Value};
+use redpoll::types::Limits;
 use redpoll_fuzz::{expand, pieces, split};
 
 #[derive(PartialEq, Debug)]
