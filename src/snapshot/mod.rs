@@ -352,7 +352,9 @@ impl Output {
         if !self.writer.can_say(value) {
             self.error.get_or_insert_with(|| {
                 let key = String::from_utf8_lossy(key);
-                SpoolError(format!("rdb-compatible-version is too low for the expiring fields of hash '{key}'"))
+                SpoolError(format!(
+                    "rdb-compatible-version is too low for the expiring fields of hash '{key}'"
+                ))
             });
             return;
         }
