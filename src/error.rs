@@ -104,6 +104,16 @@ errors! {
         "ERR Invalid bitfield type. Use something like i16 u8. Note that u64 is not supported but i64 is.";
     BITFIELD_OVERFLOW = "ERR Invalid OVERFLOW type specified";
     BITFIELD_READ_ONLY = "ERR BITFIELD_RO only supports the GET subcommand";
+    /// The string is not a sketch at all.
+    NOT_HLL = "WRONGTYPE Key is not a valid HyperLogLog string value.";
+    CORRUPTED_HLL = "INVALIDOBJ Corrupted HLL object detected";
+    HLL_NOT_SPARSE = "ERR HLL encoding is not sparse";
+    NO_SPECIFIED_KEY = "ERR The specified key does not exist";
+    NOT_A_DIGEST = "ERR must be exactly 16 hexadecimal characters";
+    DELEX_CONDITION = "ERR Invalid condition. Use IFEQ, IFNE, IFDEQ, or IFDNE";
+    INVALID_NUMKEYS = "ERR invalid numkeys value";
+    WRONG_PAIRS = "ERR wrong number of key-value pairs";
+    CLUSTER_DISABLED = "ERR This instance has cluster support disabled";
     LCS_IDX_AND_LEN = "ERR If you want both the length and indexes, please just use IDX.";
     LCS_TOO_LONG = "ERR String too long for LCS";
     LCS_TOO_LARGE = "ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len";

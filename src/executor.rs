@@ -474,14 +474,16 @@ fn moment(client: &Client, server: &Server, now_ms: i64) -> Moment {
 /// An error before the command ran: counted as rejected, and the end of a transaction.
 fn reject(client: &mut Client, server: &Server, command: Option<&Command>, error: &Error, out: &mut Out) {
     let ends_transaction = command.is_some_and(|command| command.row.flags.contains(Flags::QUEUED_SHARDS));
-    server.stats.rejected(command, error);
     if ends_transaction {
-        // Even when there is none: that EXEC was refused is told in EXEC's way.
+        // Even when there is none: that EXEC was refused is told, and counted, in EXEC's way.
+        let aborted = Error::exec_aborted(error);
+        server.stats.rejected(command, &aborted);
         client.end_transaction();
         transaction::forget_watches(client, &server.keyspace);
-        Reply::new(out, client.proto).error(&Error::exec_aborted(error));
+        Reply::new(out, client.proto).error(&aborted);
         return;
     }
+    server.stats.rejected(command, error);
     if let Some(transaction) = &mut client.transaction {
         transaction.aborted = true;
     }

@@ -70,7 +70,8 @@ fn keys_move_between_this_server_and_a_real_one() {
 
 #[test]
 fn a_server_that_is_not_there_or_asks_for_a_password() {
-    let (from, locked) = (Server::redpoll(&[]), Server::redpoll(&["--requirepass", "secret"]));
+    let (from, locked) = (Server::redpoll(&[]), Server::redpoll(&[]));
+    locked.connect().line("CONFIG SET requirepass secret");
     let mut client = from.connect();
     client.line("SET k v");
     let mut migrate = |rest: &str, port: u16| -> Value {

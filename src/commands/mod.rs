@@ -2,11 +2,13 @@
 
 pub mod bitmap;
 pub mod client;
+pub mod cluster;
 pub mod command;
 pub mod config;
 pub mod connection;
 pub mod debug;
 pub mod generic;
+pub mod hyperloglog;
 pub mod info;
 pub mod list;
 pub mod persistence;
@@ -26,6 +28,7 @@ use crate::executor::Call;
 pub const FAMILIES: &[&[Row]] = &[
     bitmap::ROWS,
     client::ROWS,
+    cluster::ROWS,
     command::ROWS,
     config::ROWS,
     connection::ROWS,
@@ -37,6 +40,7 @@ pub const FAMILIES: &[&[Row]] = &[
     generic::object::ROWS,
     generic::dump::ROWS,
     generic::migrate::ROWS,
+    hyperloglog::ROWS,
     info::ROWS,
     list::ROWS,
     persistence::ROWS,

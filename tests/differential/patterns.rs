@@ -43,6 +43,15 @@ pub const COMMANDS: &[Weighted] = &[
     (8, "BITFIELD key OVERFLOW overflow field field"),
     (4, "BITFIELD_RO key GET width fieldoffset [GET width fieldoffset]"),
     (1, "BITFIELD_RO key field"),
+    // HyperLogLog.
+    (25, "PFADD sketch element+"),
+    (6, "PFADD sketch element+ element+ element+ element+ element+ element+"),
+    (10, "PFCOUNT sketch"),
+    (4, "PFCOUNT sketch sketch+"),
+    (6, "PFMERGE sketch sketch+"),
+    (3, "GET sketch"),
+    (1, "DEL sketch"),
+    (1, "PFDEBUG sketchword sketch"),
     // Sets. SPOP takes all or nothing: what it chooses otherwise would never be equal again.
     (20, "SADD setkey member+"),
     (12, "SADD setkey member member member member member member"),

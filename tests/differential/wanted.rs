@@ -193,7 +193,8 @@ const NOT_BUILT: &[Wanted] = &[
 ];
 
 /// Commands that came after the oracle.
-const NEWER_COMMANDS: &[&str] = &["client|setinfo", "client|no-touch", "waitaof"];
+const NEWER_COMMANDS: &[&str] =
+    &["client|setinfo", "client|no-touch", "waitaof", "cluster|myshardid", "delex", "digest", "msetex"];
 
 /// An array without the elements that have one of these texts.
 fn without(value: &Value, texts: &[&str]) -> Value {
