@@ -148,7 +148,7 @@ pub fn read_file(server: &Server, path: &Path, expired: Expired) -> Result<Loade
     state.load_done_bytes.store(0, Relaxed);
     state.load_started_ms.store(server.clock.now_ms(), Relaxed);
     let mut loader = Loader::new(&server.keyspace, server.clock.now_ms(), server.access_policy(), expired);
-    let mut decoder = Decoder::new(server.config.load().rdbchecksum, (**server.limits()).clone());
+    let mut decoder = Decoder::new(server.verifies_checksums(), (**server.limits()).clone());
     let mut chunk = vec![0; READ_BYTES];
     while !decoder.is_done() {
         let n = file.read(&mut chunk).map_err(LoadFailure::Io)?;
@@ -180,8 +180,8 @@ pub fn install(server: &Server, mut loader: Loader, adopt_history: bool) {
     held.adopt(loader.into_shards());
     if let Some((id, offset)) = history {
         adopt_history_of(server, id, offset, stream_db);
-        log_loaded(loader_keys, expired.len(), empty_keys);
     }
+    log_loaded(loader_keys, expired.len(), empty_keys);
     log_expired(server, &expired);
     drop(held);
     state.changes_at_save.store(server.changes(), Relaxed);
@@ -247,6 +247,7 @@ pub fn load_at_start(server: &Server) -> Result<(), String> {
         }
         Err(LoadFailure::Broken(text)) => {
             tracing::warn!("{text}");
+            tracing::warn!("Terminating server after rdb file reading failure.");
             Err("Fatal error loading the DB, check server logs. Exiting.".into())
         }
     }

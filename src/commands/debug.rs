@@ -42,6 +42,7 @@ fn debug(call: &mut Call<'_, '_>) -> Result<(), Error> {
         (b"protocol", 3) => protocol(call),
         (b"reload", 2) => reload(call),
         (b"set-active-expire", 3) => set_active_expire(call),
+        (b"set-skip-checksum-validation", 3) => set_skip_checksums(call),
         (b"sleep", 3) => sleep(call),
         _ => Err(unknown(call.args.at(1))),
     }
@@ -94,6 +95,8 @@ fn help(call: &mut Call<'_, '_>) -> Result<(), Error> {
         "    Setting it to 0 disables expiring keys in background when they are not",
         "    accessed (otherwise the Redis behavior). Setting it to 1 reenables back the",
         "    default.",
+        "SET-SKIP-CHECKSUM-VALIDATION <0|1>",
+        "    Enables or disables checksum checks for RDB files and RESTORE's payload.",
         "SLEEP <seconds>",
         "    Read nothing from this connection for <seconds>. Decimals allowed.",
     ];
@@ -113,6 +116,12 @@ fn change_repl_id(call: &mut Call<'_, '_>) -> Result<(), Error> {
 
 fn set_active_expire(call: &mut Call<'_, '_>) -> Result<(), Error> {
     call.server.active_expire.store(call.args.at(2) != b"0", Relaxed);
+    call.reply.ok();
+    Ok(())
+}
+
+fn set_skip_checksums(call: &mut Call<'_, '_>) -> Result<(), Error> {
+    call.server.skip_checksums.store(call.args.at(2) != b"0", Relaxed);
     call.reply.ok();
     Ok(())
 }

@@ -222,8 +222,8 @@ impl Builder {
         let node = bytes_at(node, src, &self.first);
         let Partial::List(list) = &mut self.value else { unreachable!("only lists have nodes") };
         match kind {
-            NODE_PLAIN => list.push(node, limits),
-            NODE_PACKED => list.listpack(node, limits)?,
+            NODE_PLAIN if !node.is_empty() => list.push(node, limits),
+            NODE_PACKED if !node.is_empty() => list.listpack(node, limits)?,
             _ => return Err(Fault::Corrupt("Quicklist integrity check failed.").into()),
         }
         Ok(())

@@ -10,9 +10,10 @@ use crate::keyspace::access::{access_of_frequency, access_of_idle};
 use crate::keyspace::events::{self, Class, Event};
 use crate::keyspace::{AccessPolicy, BLOB_MIN_BYTES, Blob, NewValue, Stored, Ttl};
 use crate::rdb;
-use crate::rdb::dump::{OwnedValue, decode_payload, encode_payload};
+use crate::rdb::dump::{OwnedValue, PayloadError, decode_payload, encode_payload};
 use crate::server::Server;
 use crate::snapshot::walk::with_written;
+use std::sync::atomic::Ordering::Relaxed;
 
 /// The rows of this file.
 pub const ROWS: &[Row] = &[DUMP, RESTORE];
@@ -104,8 +105,7 @@ fn restore(call: &mut Call<'_, '_>) -> Result<(), Error> {
     if ttl_ms < 0 {
         return Err(error::RESTORE_TTL);
     }
-    let value = decode_payload(call.args.at(3), true, &call.server.limits());
-    let value = value.map_err(|error| Error::err(error.to_string()))?;
+    let value = decode(call)?;
     let now_ms = call.view.now_ms();
     let at_ms = match (ttl_ms, options.absolute) {
         (0, _) => None,
@@ -142,6 +142,17 @@ fn restore(call: &mut Call<'_, '_>) -> Result<(), Error> {
         propagate_absolute(call, at_ms);
     }
     Ok(())
+}
+
+/// The payload's value. What is wrong with one is told in the log: the client hears only that it is bad.
+fn decode(call: &Call<'_, '_>) -> Result<OwnedValue, Error> {
+    let verify = !call.server.skip_checksums.load(Relaxed);
+    decode_payload(call.args.at(3), verify, &call.server.limits()).map_err(|error| {
+        if let PayloadError::Data(fault) = error {
+            tracing::warn!("Bad data format in the payload of RESTORE: {fault}");
+        }
+        Error::err(error.to_string())
+    })
 }
 
 /// The log gets the same command with the time at which the TTL ends.
