@@ -184,6 +184,10 @@ errors! {
     INVALID_DB = "ERR invalid DB index";
     DB_OUT_OF_RANGE = "ERR DB index is out of range";
     SAME_OBJECT = "ERR source and destination objects are the same";
+    MIGRATE_KEYS = "ERR When using MIGRATE KEYS option, the key argument must be set to the empty string";
+    MIGRATE_CONNECT = "IOERR error or timeout connecting to the client";
+    MIGRATE_IN_TRANSACTION = "ERR MIGRATE is not allowed inside a transaction";
+    MIGRATE_RESTLESS = "ERR Keys changed all the time while they were sent: they are on both instances";
     BUSY_KEY = "BUSYKEY Target key name already exists.";
     READ_ONLY = "READONLY You can't write against a read only replica.";
     AUTH_WITHOUT_PASSWORD = "ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?";
