@@ -40,7 +40,7 @@ impl Contents {
             Object::List(list) => Contents::List(list.to_vecs()),
             Object::Set(set) => Contents::Set(set.iter().map(|member| member.to_vec()).collect()),
             Object::Zset(zset) => Contents::Zset(
-                zset.iter().map(|(member, score)| (score.to_bits(), member.to_vec())).collect(),
+                zset.iter().map(|(member, score)| ((score + 0.0).to_bits(), member.to_vec())).collect(),
             ),
             Object::Hash(hash) => {
                 let field = |f: Field<'_>| (f.name.to_vec(), (f.value.to_vec(), f.expiry_ms));
