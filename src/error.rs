@@ -152,6 +152,7 @@ errors! {
     WRONG_PAIRS = "ERR wrong number of key-value pairs";
     CLUSTER_DISABLED = "ERR This instance has cluster support disabled";
     LCS_IDX_AND_LEN = "ERR If you want both the length and indexes, please just use IDX.";
+    LCS_NOT_STRINGS = "ERR The specified keys must contain string values";
     LCS_TOO_LONG = "ERR String too long for LCS";
     LCS_TOO_LARGE = "ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len";
     LPOS_RANK_ZERO = "ERR RANK can't be zero: use 1 to start from the first match, 2 from the second ... or use negative to start from the end of the list";
@@ -183,6 +184,10 @@ errors! {
     INVALID_DB = "ERR invalid DB index";
     DB_OUT_OF_RANGE = "ERR DB index is out of range";
     SAME_OBJECT = "ERR source and destination objects are the same";
+    MIGRATE_KEYS = "ERR When using MIGRATE KEYS option, the key argument must be set to the empty string";
+    MIGRATE_CONNECT = "IOERR error or timeout connecting to the client";
+    MIGRATE_IN_TRANSACTION = "ERR MIGRATE is not allowed inside a transaction";
+    MIGRATE_RESTLESS = "ERR Keys changed all the time while they were sent: they are on both instances";
     BUSY_KEY = "BUSYKEY Target key name already exists.";
     READ_ONLY = "READONLY You can't write against a read only replica.";
     AUTH_WITHOUT_PASSWORD = "ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?";

@@ -43,6 +43,7 @@ pub const FAMILIES: &[&[Row]] = &[
     generic::database::ROWS,
     generic::object::ROWS,
     generic::dump::ROWS,
+    generic::migrate::ROWS,
     hyperloglog::ROWS,
     hash::ROWS,
     geo::ROWS,

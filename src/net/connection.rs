@@ -552,6 +552,7 @@ impl Connection {
                 let rewrite = move || crate::config_apply::rewrite(&server);
                 self.answer(tokio::task::spawn_blocking(rewrite).await.unwrap_or(Err(crate::error::ENDING)));
             }
+            Some(Takeover::Migrate(order)) => crate::migrate::migrate(self, &order).await,
             Some(Takeover::Replica(request)) => crate::replication::master::serve(self, request).await?,
             None => {}
         }

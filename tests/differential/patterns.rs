@@ -86,7 +86,7 @@ pub const COMMANDS: &[Weighted] = &[
     (1, "SSCAN setkey cursor [COUNT 10000] [MATCH pattern|COUNT int]"),
     (2, "SPOP setkey 10000"),
     (1, "SPOP setkey nonpositive"),
-    (3, "SRANDMEMBER setkey [10000|nonpositive|int]"),
+    (3, "SRANDMEMBER setkey [10000|nonpositive]"),
     (2, "SRANDMEMBER setkey -5"),
     (6, "SINTER setkey+"),
     (5, "SINTERCARD small setkey+ [LIMIT small]"),
