@@ -35,6 +35,7 @@ impl BatchTime {
     /// A batch begins.
     pub fn begin(clock: &Clock) -> BatchTime {
         let at = clock.instant();
+        crate::hold::mark(at);
         BatchTime { now_ms: clock.now_ms(), now_read_at: at, at }
     }
 

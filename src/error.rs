@@ -110,7 +110,6 @@ errors! {
     NUMKEYS_NOT_POSITIVE = "ERR numkeys should be greater than 0";
     COUNT_NOT_POSITIVE = "ERR count should be greater than 0";
     VALUE_OUT_OF_RANGE = "ERR value is out of range";
-    NOT_IN_LONG_RANGE = "ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807";
     NOT_INTEGER = "ERR value is not an integer or out of range";
     NOT_FLOAT = "ERR value is not a valid float";
     NO_SUCH_KEY = "ERR no such key";
@@ -127,6 +126,16 @@ errors! {
         "ERR Invalid bitfield type. Use something like i16 u8. Note that u64 is not supported but i64 is.";
     BITFIELD_OVERFLOW = "ERR Invalid OVERFLOW type specified";
     BITFIELD_READ_ONLY = "ERR BITFIELD_RO only supports the GET subcommand";
+    /// The string is not a sketch at all.
+    NOT_HLL = "WRONGTYPE Key is not a valid HyperLogLog string value.";
+    CORRUPTED_HLL = "INVALIDOBJ Corrupted HLL object detected";
+    HLL_NOT_SPARSE = "ERR HLL encoding is not sparse";
+    NO_SPECIFIED_KEY = "ERR The specified key does not exist";
+    NOT_A_DIGEST = "ERR must be exactly 16 hexadecimal characters";
+    DELEX_CONDITION = "ERR Invalid condition. Use IFEQ, IFNE, IFDEQ, or IFDNE";
+    INVALID_NUMKEYS = "ERR invalid numkeys value";
+    WRONG_PAIRS = "ERR wrong number of key-value pairs";
+    CLUSTER_DISABLED = "ERR This instance has cluster support disabled";
     LCS_IDX_AND_LEN = "ERR If you want both the length and indexes, please just use IDX.";
     LCS_TOO_LONG = "ERR String too long for LCS";
     LCS_TOO_LARGE = "ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len";
@@ -142,6 +151,8 @@ errors! {
     RESTORE_IDLE_TIME = "ERR Invalid IDLETIME value, must be >= 0";
     RESTORE_FREQUENCY = "ERR Invalid FREQ value, must be >= 0 and <= 255";
     NOT_POSITIVE = "ERR value is out of range, must be positive";
+    LONG_OUT_OF_RANGE = "ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807";
+    NUMKEYS_TOO_MANY = "ERR Number of keys can't be greater than number of args";
     RESP2_UNSUPPORTED = "ERR RESP2 is not supported by this command";
     PROTOCOL_TYPE = "ERR Wrong protocol type name. Please use one of the following: string|integer|double|bignum|null|array|set|map|attrib|push|verbatim|true|false";
     DEBUG_NOT_ALLOWED = "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can run it from a local connection, otherwise you need to set this option in the configuration file, and then restart the server.";

@@ -12,6 +12,7 @@
 use crate::blocked::Request;
 use crate::client::{Client, ClientFlags, Kind, OwnedArg, Queued, ReplyMode};
 use crate::clock::BatchTime;
+use crate::command::keys::Positions;
 use crate::command::{Command, Flags, KeySpec, Lookup, Row, table};
 use crate::commands::transaction;
 use crate::error::{self, Error};
@@ -468,14 +469,16 @@ fn moment(client: &Client, server: &Server, now_ms: i64) -> Moment {
 /// An error before the command ran: counted as rejected, and the end of a transaction.
 fn reject(client: &mut Client, server: &Server, command: Option<&Command>, error: &Error, out: &mut Out) {
     let ends_transaction = command.is_some_and(|command| command.row.flags.contains(Flags::QUEUED_SHARDS));
-    server.stats.rejected(command, error);
     if ends_transaction {
-        // Even when there is none: that EXEC was refused is told in EXEC's way.
+        // Even when there is none: that EXEC was refused is told, and counted, in EXEC's way.
+        let aborted = Error::exec_aborted(error);
+        server.stats.rejected(command, &aborted);
         client.end_transaction();
         transaction::forget_watches(client, &server.keyspace);
-        Reply::new(out, client.proto).error(&Error::exec_aborted(error));
+        Reply::new(out, client.proto).error(&aborted);
         return;
     }
+    server.stats.rejected(command, error);
     if let Some(transaction) = &mut client.transaction {
         transaction.aborted = true;
     }
@@ -532,11 +535,11 @@ struct LockSet {
     hashed: Option<(usize, u64)>,
 }
 
-/// The positions of a command's keys. Arguments that contradict a key spec have none there: the command itself says what is wrong
-/// with them before it asks for any.
-fn key_positions(row: &Row, args: &[Arg<'_>]) -> SmallVec<[usize; 8]> {
-    let positions = |spec: &KeySpec| spec.positions(args.len(), |at| args[at].bytes());
-    row.keys.iter().filter_map(positions).flatten().collect()
+/// The positions of a command's keys. Arguments that contradict the key specs are no keys: the handler says what is wrong with
+/// them.
+fn key_positions(row: &Row, args: &[Arg<'_>]) -> Positions {
+    let of_spec = |spec: &KeySpec| spec.positions(args.len(), |at| args[at].bytes()).unwrap_or_default();
+    row.keys.iter().flat_map(of_spec).collect()
 }
 
 #[inline]

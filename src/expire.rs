@@ -41,6 +41,7 @@ fn slice(server: &Arc<Server>, shard: usize) -> bool {
         return false;
     }
     let since = server.clock.instant();
+    crate::hold::mark(since);
     let mut view = View::new(&server.keyspace, held, 0, moment);
     let more = view.expire_due(SLICE_KEYS);
     let mut effects = Effects::new(server.log.is_wanted());

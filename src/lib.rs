@@ -42,6 +42,7 @@
 //! | [`config`], [`config_apply`], [`logging`] | one table of directives and all that follows from it; log lines |
 //! | [`server`], [`control`], [`cron`], [`expire`] | what is shared; start, signals and shutdown; the clockwork; active expiry |
 //! | [`client`], [`auth`], [`pubsub`], [`monitor`], [`stats`], [`memory`] | clients and their mailboxes; who may come in; counters |
+//! | [`words`] | lines of quoted words: redis.conf, inline requests, MONITOR |
 //! | [`world`], [`clock`] | time, chance, network, threads: the real ones, or a simulation's |
 //!
 //! A command goes to its family's file; a directive is one row of `config::table`; an INFO field one line of
@@ -77,6 +78,7 @@ pub mod error;
 pub mod executor;
 pub mod expire;
 pub mod glob;
+pub mod hold;
 pub mod keyspace;
 pub mod loader;
 pub mod logging;
@@ -92,4 +94,5 @@ pub mod server;
 pub mod snapshot;
 pub mod stats;
 pub mod types;
+pub mod words;
 pub mod world;

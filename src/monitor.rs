@@ -8,8 +8,8 @@ use crate::client::{Client, ClientFlags, Listeners, Shared};
 use crate::command::{Command, Flags};
 use crate::resp::parser::Arg;
 use crate::server::Server;
+use crate::words::quote_into;
 use parking_lot::Mutex;
-use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
@@ -50,54 +50,29 @@ impl Monitors {
         let line = line(now_us, client, args);
         let monitors = self.clients.lock();
         for monitor in monitors.iter() {
-            monitor.post(now_us / 1000, |out| out.bytes().extend_from_slice(line.as_bytes()));
+            monitor.post(now_us / 1000, |out| out.bytes().extend_from_slice(&line));
         }
         client.called.push(monitors.clone());
     }
 }
 
-fn line(now_us: i64, client: &Client, args: &[Arg<'_>]) -> String {
-    let mut line = format!("+{}.{:06} [{} ", now_us / 1_000_000, now_us % 1_000_000, client.db);
+fn line(now_us: i64, client: &Client, args: &[Arg<'_>]) -> Vec<u8> {
     let addr = client.shared.addr.as_str();
-    if client.shared.has(ClientFlags::UNIX_SOCKET) {
-        line.push_str("unix:");
-        line.push_str(addr.strip_suffix(":0").unwrap_or(addr));
-    } else {
-        line.push_str(addr);
-    }
-    line.push(']');
+    let (kind, addr) = match client.shared.has(ClientFlags::UNIX_SOCKET) {
+        true => ("unix:", addr.strip_suffix(":0").unwrap_or(addr)),
+        false => ("", addr),
+    };
+    let (secs, micros) = (now_us / 1_000_000, now_us % 1_000_000);
+    let mut line = format!("+{secs}.{micros:06} [{} {kind}{addr}]", client.db).into_bytes();
     for (at, arg) in args.iter().enumerate() {
-        line.push(' ');
+        line.push(b' ');
         match client.redacted.contains(&at) {
-            true => line.push_str("\"(redacted)\""),
-            false => quote(&mut line, arg.bytes()),
+            true => line.extend_from_slice(b"\"(redacted)\""),
+            false => quote_into(&mut line, arg.bytes()),
         }
     }
-    line.push_str("\r\n");
+    line.extend_from_slice(b"\r\n");
     line
-}
-
-/// Appends bytes in double quotes, with escapes for what does not print (Redis's `sdscatrepr`).
-pub fn quote(line: &mut String, bytes: &[u8]) {
-    line.push('"');
-    for byte in bytes {
-        match byte {
-            b'\\' | b'"' => {
-                line.push('\\');
-                line.push(char::from(*byte));
-            }
-            b'\n' => line.push_str("\\n"),
-            b'\r' => line.push_str("\\r"),
-            b'\t' => line.push_str("\\t"),
-            7 => line.push_str("\\a"),
-            8 => line.push_str("\\b"),
-            b' '..=b'~' => line.push(char::from(*byte)),
-            _ => {
-                let _ = write!(line, "\\x{byte:02x}");
-            }
-        }
-    }
-    line.push('"');
 }
 
 #[cfg(test)]

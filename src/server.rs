@@ -268,6 +268,7 @@ impl Server {
     ) {
         let mut held = self.keyspace.lock_all();
         let since = self.clock.instant();
+        crate::hold::mark(since);
         let mut ring = self.log.lock();
         held.adopt(shards);
         let ready = held.shards().flat_map(|shard| shard.waiting.take_ready()).collect();

@@ -244,16 +244,19 @@ impl Stats {
         rates.per_sec[rate as usize].iter().sum::<u64>() / SAMPLES as u64
     }
 
-    /// Shards were held for so long.
+    /// Shards were held for so long, by the wall's clock, until now (see `crate::hold`).
     #[inline]
-    pub fn record_lock(&self, held: Duration) {
-        let nanos = held.as_nanos() as u64;
+    pub fn record_lock(&self, wall: Duration) {
+        if wall.as_nanos() as u64 <= self.lock_hold_max_ns.load(Relaxed) {
+            return;
+        }
+        let nanos = crate::hold::worked(wall).as_nanos() as u64;
         if nanos > self.lock_hold_max_ns.load(Relaxed) {
             self.lock_hold_max_ns.fetch_max(nanos, Relaxed);
         }
     }
 
-    /// The longest time that shards were held, in microseconds.
+    /// The longest piece of work that was done while shards were held, in microseconds.
     pub fn lock_hold_max_usec(&self) -> u64 {
         self.lock_hold_max_ns.load(Relaxed).div_ceil(1000)
     }

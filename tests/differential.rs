@@ -5,7 +5,8 @@
 //! (`generator`), `edge_…` run hand-written scripts (one line of `differential/edge/*.txt` each),
 //! `random_bytes_agree` sends broken protocol. What may differ is written down in two lists: what is undefined in
 //! any server (`compare`), and where Redpoll follows a later version than the oracle (`wanted`). What the
-//! oracle does not have at all is held against its documentation (`newer`).
+//! oracle does not have at all is held against its documentation (`newer`). What is not in any reply has its own scripts
+//! (`counts`).
 //!
 //! `later/` holds lines that need commands which are not built yet; each goes back where it belongs with its commands.
 //!
@@ -20,6 +21,8 @@ mod support;
 
 #[path = "differential/compare.rs"]
 mod compare;
+#[path = "differential/counts.rs"]
+mod counts;
 #[path = "differential/edge.rs"]
 mod edge;
 #[path = "differential/generator.rs"]
@@ -34,6 +37,8 @@ mod patterns;
 mod payload;
 #[path = "differential/pools.rs"]
 mod pools;
+#[path = "differential/rewrite.rs"]
+mod rewrite;
 #[path = "differential/session.rs"]
 mod session;
 #[path = "differential/shrink.rs"]
@@ -121,7 +126,9 @@ macro_rules! edge_scripts {
 edge_scripts! {
     edge_strings: "strings.txt",
     edge_bitmaps: "bitmaps.txt",
+    edge_hyperloglog: "hyperloglog.txt",
     edge_keys: "keys.txt",
+    edge_sets: "sets.txt",
     edge_transactions: "transactions.txt",
     edge_pubsub: "pubsub.txt",
     edge_connection: "connection.txt",
@@ -137,6 +144,26 @@ fn edge_protocol() {
 #[test]
 fn newer_than_the_oracle() {
     newer::run(include_str!("differential/newer.txt"));
+}
+
+#[test]
+fn frequencies_agree() {
+    counts::frequencies(include_str!("differential/counts/frequencies.txt"));
+}
+
+#[test]
+fn info_counters_agree() {
+    counts::info(include_str!("differential/counts/info.txt"));
+}
+
+#[test]
+fn monitor_lines_agree() {
+    counts::monitor(include_str!("differential/counts/monitor.txt"));
+}
+
+#[test]
+fn rewritten_files_agree() {
+    rewrite::run();
 }
 
 /// Everything that helps to understand a difference.

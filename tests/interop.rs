@@ -83,6 +83,7 @@ macro_rules! pairs {
                     => promotion::old_master_with_extra_writes_resyncs_fully, $kinds;
                 replica_of_a_restarted_master_resumes_partially => restart::master_is_resumed_from_partially, $kinds;
                 wait_counts_acknowledgements => semantics::wait_counts_acknowledgements, $kinds;
+                soft_output_limit_cuts_off => semantics::soft_output_limit_cuts_off, $kinds;
                 masterauth_opens_requirepass => semantics::masterauth_opens_requirepass, $kinds;
                 announced_address_is_shown => semantics::announced_address_is_shown, $kinds;
                 replica_refuses_writes => semantics::replica_refuses_writes, $kinds;

@@ -13,10 +13,17 @@ const OVERWRITE: KeyFlags = KeyFlags::OW.union(KeyFlags::UPDATE);
 const READ_WRITE: KeyFlags = KeyFlags::RW.union(KeyFlags::ACCESS).union(KeyFlags::UPDATE);
 const MOVE_AWAY: KeyFlags = KeyFlags::RW.union(KeyFlags::ACCESS).union(KeyFlags::DELETE);
 
-/// SET reads its key only with GET.
+/// SET reads its key only with GET or a condition on its value.
 pub fn set(args: Args<'_>) -> FoundKeys {
-    let reads = (3..args.len()).any(|at| args.is(at, "GET"));
+    const READING: [&str; 5] = ["GET", "IFEQ", "IFNE", "IFDEQ", "IFDNE"];
+    let reads = (3..args.len()).any(|at| READING.iter().any(|word| args.is(at, word)));
     smallvec![(1, if reads { READ_WRITE } else { OVERWRITE })]
+}
+
+/// DELEX reads its key only with a condition.
+pub fn delex(args: Args<'_>) -> FoundKeys {
+    const REMOVE: KeyFlags = KeyFlags::RM.union(KeyFlags::DELETE);
+    smallvec![(1, if args.len() > 2 { MOVE_AWAY } else { REMOVE })]
 }
 
 /// BITFIELD writes its key unless it only gets.
@@ -82,6 +89,9 @@ mod tests {
     fn as_observed() {
         check(set, "set a b", &[("a", OVERWRITE)]);
         check(set, "set a b get", &[("a", READ_WRITE)]);
+        check(set, "set a b ifne c", &[("a", READ_WRITE)]);
+        check(delex, "delex a ifeq b", &[("a", MOVE_AWAY)]);
+        check(delex, "delex a", &[("a", KeyFlags::RM.union(KeyFlags::DELETE))]);
         check(bitfield, "bitfield a", &[("a", READ)]);
         check(bitfield, "bitfield a get u8 1 overflow wrap get u8 0", &[("a", READ)]);
         check(bitfield, "bitfield a get u8 1 set u8 1 1", &[("a", READ_WRITE)]);

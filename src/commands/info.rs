@@ -1,6 +1,6 @@
 //! INFO: what the server tells of itself, in sections.
 //!
-//! A section is a row of [`SECTIONS`], a line is one call in its function; nothing else knows them. What INFO reads is counted
+//! A section is a row of `SECTIONS`, a line is one call in its function; nothing else knows them. What INFO reads is counted
 //! elsewhere: shards are looked at one after the other, each locked for an instant, so that a monitoring system that asks each
 //! second stops nobody (inside EXEC they are held already). Sums are therefore true per shard, not of one moment.
 

@@ -2,16 +2,19 @@
 
 pub mod bitmap;
 pub mod client;
+pub mod cluster;
 pub mod command;
 pub mod config;
 pub mod connection;
 pub mod debug;
 pub mod generic;
 pub mod geo;
+pub mod hyperloglog;
 pub mod info;
 pub mod persistence;
 pub mod pubsub;
 pub mod replication;
+pub mod set;
 pub mod string;
 #[cfg(test)]
 pub mod testing;
@@ -26,6 +29,7 @@ use crate::executor::Call;
 pub const FAMILIES: &[&[Row]] = &[
     bitmap::ROWS,
     client::ROWS,
+    cluster::ROWS,
     command::ROWS,
     config::ROWS,
     connection::ROWS,
@@ -37,10 +41,12 @@ pub const FAMILIES: &[&[Row]] = &[
     generic::object::ROWS,
     generic::dump::ROWS,
     geo::ROWS,
+    hyperloglog::ROWS,
     info::ROWS,
     persistence::ROWS,
     pubsub::ROWS,
     replication::ROWS,
+    set::ROWS,
     string::ROWS,
     transaction::ROWS,
     zset::ROWS,

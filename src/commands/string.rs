@@ -3,9 +3,11 @@
 //! Values are stored as Redis shows them: an integer where a whole value is given that is one, raw where a part of a
 //! string was changed. Large values are shared, never copied, from the request to the keyspace and from there to replies.
 
+mod conditional;
 mod counter;
 mod expiring;
 mod lcs;
+mod msetex;
 mod range;
 
 pub(super) use range::{RO_ACCESS, RW_ACCESS_UPDATE, clamp, may_be_as_long};
@@ -40,6 +42,9 @@ pub const ROWS: &[Row] = &[
     counter::DECRBY,
     counter::INCRBYFLOAT,
     lcs::LCS,
+    conditional::DIGEST,
+    conditional::DELEX,
+    msetex::MSETEX,
 ];
 
 const GET: Row = Row::new("get", 2, Group::String, "1.0.0", get)

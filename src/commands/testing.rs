@@ -3,10 +3,10 @@
 use crate::client::{Client, Shared};
 use crate::config::Config;
 use crate::executor::{PATIENCE, execute};
-use crate::resp::inline::split_args;
 use crate::resp::parser::Arg;
 use crate::resp::{Out, Proto};
 use crate::server::Server;
+use crate::words::split_args;
 use std::sync::Arc;
 
 /// One server at a frozen time, and one client of it.
@@ -83,6 +83,19 @@ impl Bench {
     #[track_caller]
     pub fn check(&mut self, line: &str, reply: &str) {
         assert_eq!(self.run(line), reply, "{line}");
+    }
+
+    /// Runs lines, separated by `; `, and compares the reply of the last one and what that leaves in the log.
+    #[track_caller]
+    pub fn check_logged(&mut self, lines: &str, reply: &str, logged: &str) {
+        let (before, last) = lines.rsplit_once("; ").unwrap_or(("select 0", lines));
+        before.split("; ").for_each(|line| {
+            self.run(line);
+        });
+        self.logged();
+        self.server.log.lock().set_selected(Some(self.client.db));
+        self.check(last, reply);
+        assert_eq!(self.logged(), logged, "{lines}");
     }
 
     /// Speaks RESP3 from now on.

@@ -7,8 +7,8 @@
 
 use super::Config;
 use super::file::{Reader, StartError, expand};
-use super::syntax::{quote, split_args};
 use super::toml_file;
+use crate::words::{quote, split_args};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 

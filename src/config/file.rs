@@ -10,8 +10,8 @@ use super::Config;
 use super::directive::Directive;
 use super::kinds::At;
 use super::lists::os_text;
-use super::syntax::split_args;
 use super::usage::COMPATIBLE_VERSION;
+use crate::words::split_args;
 use std::fmt;
 use std::path::{Path, PathBuf};
 

@@ -5,7 +5,7 @@
 //! the same value. Kinds of several words are in `lists`.
 
 use super::enums::Named;
-use super::syntax::quote;
+use crate::words::quote;
 use std::fmt::Display;
 
 /// Where the words come from: two kinds accumulate while the server starts, and replace once it runs.

@@ -5,7 +5,7 @@
 
 use super::enums::{Events, ShutdownFlags};
 use super::kinds::{At, Kind, Lines, memory, memory_text, one_of, strict_i64};
-use super::syntax::quote;
+use crate::words::quote;
 use std::path::Path;
 
 /// One `save` rule: a snapshot when `changes` writes have come and `secs` seconds passed since the last one.
@@ -243,9 +243,9 @@ impl Kind<Vec<f64>> for Percentiles {
         joined(value.iter().map(text))
     }
 
-    fn lines(&self, name: &str, value: &Vec<f64>, default: &Vec<f64>) -> Lines {
+    fn lines(&self, name: &str, value: &Vec<f64>, _: &Vec<f64>) -> Lines {
         let words = if value.is_empty() { b"\"\"".to_vec() } else { self.show(value) };
-        vec![([name.as_bytes(), b" ", &words].concat(), value != default)]
+        vec![([name.as_bytes(), b" ", &words].concat(), true)]
     }
 }
 

@@ -1,7 +1,7 @@
 //! The configuration: redis.conf, the command line, TOML, CONFIG GET, SET and REWRITE.
 //!
 //! Everything follows from one table of directives (`table`), of which each row is one place. Around it:
-//! `syntax` cuts lines into words, `kinds` and `lists` read and print values, `file` reads redis.conf and `toml_file` TOML,
+//! `kinds` and `lists` read and print values, `file` reads redis.conf and `toml_file` TOML,
 //! `args` turns a command line into lines, `access` is CONFIG GET and SET, `rewrite` CONFIG REWRITE, `not_built` says which promises
 //! of a configuration this server does not keep yet, `usage` answers `--help` and `--version`.
 //!
@@ -17,7 +17,6 @@ mod kinds;
 mod lists;
 mod not_built;
 mod rewrite;
-pub mod syntax;
 mod table;
 mod toml_file;
 mod usage;

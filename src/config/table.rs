@@ -263,7 +263,7 @@ directives! {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::syntax::split_args;
+    use crate::words::split_args;
 
     #[test]
     fn names_are_unique_and_lower_case() {

@@ -7,7 +7,7 @@
 use super::Config;
 use super::directive::Directive;
 use super::file::{Reader, StartError};
-use super::syntax::split_args;
+use crate::words::split_args;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 

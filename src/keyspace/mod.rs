@@ -47,7 +47,7 @@ pub struct Hasher {
 
 impl Hasher {
     /// A hasher with the given secret.
-    pub fn new(keys: (u64, u64)) -> Hasher {
+    pub const fn new(keys: (u64, u64)) -> Hasher {
         Hasher { keys }
     }
 

@@ -114,6 +114,13 @@ pub enum Ttl {
     At(i64),
 }
 
+/// What stood under a key before it was set.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Before {
+    Nothing,
+    Value { expiry_ms: Option<i64> },
+}
+
 /// What a slice of the snapshot's walk found.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum WalkStep {
@@ -182,7 +189,7 @@ impl Shard {
         }
     }
 
-    /// Sets a key's value, creating the key if need be. Returns whether it is new.
+    /// Sets a key's value, creating the key if need be. Returns what was there before.
     pub fn put(
         &mut self,
         db: u16,
@@ -191,14 +198,16 @@ impl Shard {
         value: NewValue<'_>,
         ttl: Ttl,
         access: u32,
-    ) -> bool {
-        let found = self.find(db, hash, key);
-        match found {
-            Some(at) => self.replace(db, hash, at, value, ttl, access),
-            None => self.create(db, hash, key, value, ttl, access),
-        }
+    ) -> Before {
+        let before = match self.find(db, hash, key) {
+            Some(at) => Before::Value { expiry_ms: self.replace(db, hash, at, value, ttl, access) },
+            None => {
+                self.create(db, hash, key, value, ttl, access);
+                Before::Nothing
+            }
+        };
         self.changed(db, key);
-        found.is_none()
+        before
     }
 
     /// Takes an object out of its entry to change it, if it is of type `T`; a running snapshot has it first. Until
@@ -265,7 +274,16 @@ impl Shard {
         db.table.insert(hash, entry, |key| hasher.hash(key));
     }
 
-    fn replace(&mut self, db: u16, hash: u64, at: Position, value: NewValue<'_>, ttl: Ttl, access: u32) {
+    /// Returns the old expiry.
+    fn replace(
+        &mut self,
+        db: u16,
+        hash: u64,
+        at: Position,
+        value: NewValue<'_>,
+        ttl: Ttl,
+        access: u32,
+    ) -> Option<i64> {
         self.save_before_change(db, at);
         let epoch = self.epoch;
         let db = &mut self.dbs[usize::from(db)];
@@ -291,6 +309,7 @@ impl Shard {
             db.move_expiry(hash, old, new);
         }
         garbage.into_iter().for_each(|entry| self.reaper.bury(entry));
+        old
     }
 
     /// Hands the old value to the running snapshot unless it has it already.

@@ -1,6 +1,6 @@
 //! A hash table that never stops to rehash: linear hashing over buckets of one cache line.
 //!
-//! The table grows and shrinks by one bucket at a time: when it is fuller than [`GROW_AT`] entries per bucket, the next
+//! The table grows and shrinks by one bucket at a time: when it is fuller than `GROW_AT` entries per bucket, the next
 //! bucket in line is split in two. So there is no pause at any size, the load (and with it the memory per key) is the
 //! same at every number of keys, and no second table exists for a while. The directory of segments is the only thing
 //! that is ever copied: 8 bytes per 64 buckets.

@@ -10,7 +10,7 @@ use super::access::AccessPolicy;
 use super::edit::Edit;
 use super::entry::{Entry, NewValue, Reading, ValueRef};
 use super::events::{self, Class, Event, KeyEvent};
-use super::shard::{Shard, ShardStats, Ttl};
+use super::shard::{Before, Shard, ShardStats, Ttl};
 use super::table::Position;
 use super::watch::Watches;
 use super::{Keyspace, SHARDS, shard_of};
@@ -348,14 +348,6 @@ impl<'k> View<'k> {
         found
     }
 
-    /// Is an expired value there that this viewer may delete?
-    fn is_dead(&mut self, hash: u64, key: &[u8]) -> bool {
-        let (db, moment) = (self.db, self.moment);
-        let shard = self.shard(hash);
-        moment.viewer == Viewer::OnMaster
-            && shard.find(db, hash, key).is_some_and(|at| moment.is_expired(shard.at(db, at).expiry_ms()))
-    }
-
     fn record_access(&mut self, hash: u64, at: Position) {
         if self.moment.no_touch {
             return;
@@ -555,20 +547,52 @@ impl<'k> View<'k> {
     /// Sets a key to a string, whatever was there.
     pub fn set(&mut self, key: &[u8], value: NewValue<'_>, ttl: Ttl) {
         let hash = self.hash(key);
-        let (db, access) = (self.db, self.moment.access.initial(self.moment.now_ms));
         // A dead value must not pass its TTL on.
         if ttl == Ttl::Keep {
             self.locate(hash, key, Purpose::Peek);
         }
-        let dead = !self.moment.events.is_empty() && self.is_dead(hash, key);
-        if dead {
-            self.notify(events::EXPIRED, key);
-        }
-        self.changes += 1;
-        if self.shard(hash).put(db, hash, key, value, ttl, access) || dead {
+        let (db, access) = (self.db, self.inherited_access(hash, key));
+        if self.put(db, hash, key, value, ttl, access) {
             self.notify(events::NEW, key);
         }
+    }
+
+    /// Puts a value over whatever is there. What was dead has expired just now; it needs no DEL of its own. Returns whether
+    /// nothing was there, or nothing alive.
+    fn put(&mut self, db: u16, hash: u64, key: &[u8], value: NewValue<'_>, ttl: Ttl, access: u32) -> bool {
+        self.changes += 1;
+        let before = self.shard(hash).put(db, hash, key, value, ttl, access);
         self.collect_ready(hash);
+        match before {
+            Before::Value { expiry_ms } if self.must_delete(expiry_ms) => {
+                self.shard(hash).stats.expired += 1;
+                self.notify_in(db, events::EXPIRED, key);
+                true
+            }
+            Before::Value { .. } => false,
+            Before::Nothing => true,
+        }
+    }
+
+    /// Is a key with this expiry ours to delete?
+    fn must_delete(&self, expiry_ms: Option<i64>) -> bool {
+        self.moment.viewer == Viewer::OnMaster && self.moment.is_expired(expiry_ms)
+    }
+
+    /// The access bits of a value that replaces what is under the key: LFU counts one more access to what was there before,
+    /// unless that is dead.
+    fn inherited_access(&mut self, hash: u64, key: &[u8]) -> u32 {
+        let (db, moment) = (self.db, self.moment);
+        let fresh = moment.access.initial(moment.now_ms);
+        if moment.access == AccessPolicy::Lru {
+            return fresh;
+        }
+        let shard = self.shard(hash);
+        let old = shard.find(db, hash, key).map(|at| shard.at(db, at));
+        let Some(old) = old.filter(|old| !moment.is_expired(old.expiry_ms())).map(Entry::access) else {
+            return fresh;
+        };
+        if moment.no_touch { old } else { moment.access.touched(old, moment.now_ms, || self.random()) }
     }
 
     /// Replaces a string (or nothing) by what `make` makes of it; the TTL stays. One lookup, and where the new value
@@ -684,11 +708,8 @@ impl<'k> View<'k> {
     fn place(&mut self, to: &[u8], to_db: u16, entry: &Entry, access: u32) {
         let hash = self.hash(to);
         let ttl = entry.expiry_ms().map_or(Ttl::Clear, Ttl::At);
-        self.changes += 1;
-        let value = NewValue::from_stored(entry.stored());
-        self.shard(hash).put(to_db, hash, to, value, ttl, access);
+        self.put(to_db, hash, to, NewValue::from_stored(entry.stored()), ttl, access);
         self.notify_in(to_db, events::NEW, to);
-        self.collect_ready(hash);
     }
 
     /// Sets the LRU or LFU bits of a key (RESTORE's IDLETIME and FREQ).

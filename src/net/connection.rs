@@ -94,7 +94,7 @@ impl Connection {
     }
 
     /// Serves the client until it goes.
-    pub async fn run(mut self) {
+    pub async fn run(mut self: Box<Self>) {
         self.server.clients.add(self.client.shared.clone());
         if let Err(error) = self.serve().await {
             tracing::debug!("Client {} closed connection: {error}", self.client.shared.addr);
@@ -125,7 +125,8 @@ impl Connection {
                     turn = self.resume()?;
                 }
                 Turn::Takeover => {
-                    self.take_over().await?;
+                    // On the heap: most connections never do this, and what it needs would be a part of every one.
+                    Box::pin(self.take_over()).await?;
                     let ends = self.client.shared.has(ClientFlags::CLOSE_AFTER_REPLY);
                     turn = if ends { Turn::Close } else { self.resume()? };
                 }
@@ -557,5 +558,16 @@ impl Connection {
             None => {}
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_idle_connection_is_small() {
+        assert!(size_of::<Connection>() <= 1024, "{} bytes", size_of::<Connection>());
+        assert!(size_of::<Client>() <= 640, "{} bytes", size_of::<Client>());
     }
 }

@@ -2,6 +2,7 @@
 
 use super::connection::Connection;
 use super::stream::Accepted;
+use super::threads::Place;
 use crate::client::{Client, ClientFlags, Shared};
 use crate::server::Server;
 use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
@@ -237,16 +238,23 @@ editing the Redis configuration file, and setting the protected mode option to '
 authentication password for the default user. NOTE: You only need to do one of the above things in order for the \
 server to start accepting connections from the outside.\r\n";
 
+/// The connection of a socket that this thread's runtime watches from now on.
+fn register(accepted: Box<(Arc<Server>, Accepted, Client)>, place: Place) -> io::Result<Box<Connection>> {
+    let (server, stream, client) = *accepted;
+    Ok(Box::new(Connection::new(server, stream.register()?, client, place)))
+}
+
 fn start(server: &Arc<Server>, fd: i32, addr: String, laddr: String, stream: Accepted, unix: bool) {
     let id = server.clients.next_id();
     let shared = Arc::new(Shared::new(id, addr, laddr, fd, server.clock.now_ms()));
     shared.set_flag(ClientFlags::UNIX_SOCKET, unix);
     let client = Client::new(shared, !server.auth.is_required());
     server.stats.here(|stats| stats.connections.add(1));
-    let own = server.clone();
+    // Boxed on the way there: a task keeps what it was given and what it made of that side by side.
+    let accepted = Box::new((server.clone(), stream, client));
     server.io_threads().spawn(|place| async move {
-        match stream.register() {
-            Ok(stream) => Connection::new(own, stream, client, place).run().await,
+        match register(accepted, place) {
+            Ok(connection) => connection.run().await,
             Err(error) => tracing::warn!("Registering client connection: {error}"),
         }
     });

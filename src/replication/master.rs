@@ -8,7 +8,7 @@ use super::hub::{Progress, Replica};
 use super::log::Pin;
 use super::psync::{Decision, Reason, SyncRequest, decide};
 use crate::client::{Client, ClientFlags};
-use crate::config::ClientClass;
+use crate::config::{ClientClass, Limit};
 use crate::net::Connection;
 use crate::resp::parser::{Arg, number};
 use crate::server::Server;
@@ -44,6 +44,7 @@ pub async fn serve(conn: &mut Connection, request: SyncRequest) -> io::Result<()
         replica: &replica,
         queue: VecDeque::new(),
         pin: None,
+        over_soft_since: None,
         sign_at: now,
         moved_at: now,
         looked_at: now,
@@ -94,6 +95,8 @@ struct Link<'a> {
     replica: &'a Arc<Replica>,
     queue: VecDeque<Bytes>,
     pin: Option<Pin>,
+    /// Since when it has been behind by the soft limit without a break.
+    over_soft_since: Option<Instant>,
     /// When the last newline was sent to a replica that waits.
     sign_at: Instant,
     /// When the replica last took or said something.
@@ -368,12 +371,18 @@ impl Link<'_> {
         Ok(())
     }
 
-    fn check_limits(&self) -> io::Result<()> {
-        let limit = self.server.config.load().client_output_buffer_limit[ClientClass::Replica as usize];
+    fn check_limits(&mut self) -> io::Result<()> {
+        let mut limit = self.server.config.load().client_output_buffer_limit[ClientClass::Replica as usize];
         let Some(pin) = self.pin else { return Ok(()) };
-        let ring = self.server.log.lock();
-        let hard = limit.hard.max(ring.keep_limit());
-        if limit.hard > 0 && ring.lag_bytes(pin) > hard {
+        let (lag_bytes, kept_bytes) = {
+            let ring = self.server.log.lock();
+            (ring.lag_bytes(pin), ring.keep_limit())
+        };
+        if limit.hard > 0 {
+            // What is kept anyway costs nothing.
+            limit.hard = limit.hard.max(kept_bytes);
+        }
+        if is_over(limit, lag_bytes, &mut self.over_soft_since, Instant::now()) {
             tracing::warn!(
                 "Client {} scheduled to be closed ASAP for overcoming of output buffer limits.",
                 self.replica.name()
@@ -382,6 +391,14 @@ impl Link<'_> {
         }
         Ok(())
     }
+}
+
+/// Is a replica that is so many bytes behind to be cut off: at the hard limit, or after more than `soft_secs` at the soft one?
+fn is_over(limit: Limit, lag_bytes: u64, over_soft_since: &mut Option<Instant>, now: Instant) -> bool {
+    let reaches = |bytes: u64| bytes > 0 && lag_bytes >= bytes;
+    *over_soft_since = reaches(limit.soft).then(|| over_soft_since.unwrap_or(now));
+    let soft_secs = over_soft_since.map_or(0, |since| now.duration_since(since).as_secs() as i64);
+    reaches(limit.hard) || (over_soft_since.is_some() && soft_secs > limit.soft_secs)
 }
 
 fn acknowledgement(args: &[Arg<'_>]) -> Option<u64> {
@@ -401,5 +418,33 @@ fn advance(queue: &mut VecDeque<Bytes>, mut n: usize) {
         }
         n -= first.len();
         queue.pop_front();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Second by second: how far behind a replica is, and in which second it is cut off.
+    #[track_caller]
+    fn check(limit: (u64, u64, i64), lags: &[u64], expected: Option<usize>) {
+        let (hard, soft, soft_secs) = limit;
+        let (start, mut over_soft_since) = (Instant::now(), None);
+        let cut = lags.iter().enumerate().position(|(at, lag_bytes)| {
+            let now = start + TICK * at as u32;
+            is_over(Limit { hard, soft, soft_secs }, *lag_bytes, &mut over_soft_since, now)
+        });
+        assert_eq!(cut, expected, "{limit:?} {lags:?}");
+    }
+
+    #[test]
+    fn limits_cut_a_replica_off() {
+        check((100, 0, 0), &[0, 99, 100], Some(2));
+        check((100, 50, 3), &[0, 500], Some(1));
+        check((0, 0, 0), &[0, u64::MAX], None);
+        check((0, 50, 2), &[0, 50, 50, 60, 70], Some(4));
+        check((0, 50, 2), &[50, 50, 50, 49, 50, 50, 50], None);
+        check((0, 50, 2), &[50, 50, 50, 49, 50, 50, 50, 50], Some(7));
+        check((0, 50, 0), &[50, 50], Some(1));
     }
 }

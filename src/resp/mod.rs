@@ -1,7 +1,6 @@
 //! RESP, both ways: requests in ([`parser`]), replies out ([`reply`]), requests as bytes for the log ([`encode`]).
 
 pub mod encode;
-pub mod inline;
 pub mod out;
 pub mod parser;
 pub mod reply;

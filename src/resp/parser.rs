@@ -253,7 +253,7 @@ impl Parser {
             };
         };
         let line = buf[..end].strip_suffix(b"\r").unwrap_or(&buf[..end]);
-        let Some(args) = super::inline::split_args(line) else {
+        let Some(args) = crate::words::split_args(line) else {
             return fail("unbalanced quotes in request");
         };
         self.spans.extend((0..args.len()).map(Span::Inline));

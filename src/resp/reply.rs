@@ -188,6 +188,18 @@ impl<'o> Reply<'o> {
         self.header(if self.resp3() { b'~' } else { b'*' }, n as i64);
     }
 
+    /// A set whose number of members is known when `fill` has written them all, as it returns. They are moved once.
+    pub fn set_of(&mut self, fill: impl FnOnce(&mut Reply<'o>) -> usize) {
+        let start = self.out.bytes().len();
+        let members = fill(self);
+        let bytes = self.out.bytes();
+        let end = bytes.len();
+        self.set(members);
+        let bytes = self.out.bytes();
+        let head = bytes.len() - end;
+        bytes[start..].rotate_right(head);
+    }
+
     /// The head of an out-of-band push; in RESP2 an array.
     pub fn push(&mut self, n: usize) {
         self.header(if self.resp3() { b'>' } else { b'*' }, n as i64);

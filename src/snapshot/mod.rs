@@ -186,6 +186,7 @@ pub fn begin(server: &Arc<Server>, order: Order) -> Result<(Arc<Snapshot>, Walk)
     let (sender, captured) = channel();
     let mut held = server.keyspace.lock_all();
     let since = server.clock.instant();
+    crate::hold::mark(since);
     if order.for_replicas {
         server.log.want();
     }

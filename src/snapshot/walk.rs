@@ -90,6 +90,7 @@ pub fn walk_slice(server: &Server, shard: usize, slice: &mut Slice) -> WalkStep 
     slice.clear();
     let mut locked = server.keyspace.slot(shard).lock();
     let since = server.clock.instant();
+    crate::hold::mark(since);
     let step = locked.walk(SLICE_ENTRIES, |db, entry| slice.push(db, entry));
     drop(locked);
     server.stats.record_lock(since.elapsed());

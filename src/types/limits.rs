@@ -24,3 +24,25 @@ pub struct Limits {
     /// For the tables of large values.
     pub hasher: Hasher,
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// The default limits, with a hasher of a known secret.
+    pub const LIMITS: Limits = Limits {
+        hash_max_listpack_entries: 128,
+        hash_max_listpack_value: 64,
+        set_max_intset_entries: 512,
+        set_max_listpack_entries: 128,
+        set_max_listpack_value: 64,
+        zset_max_listpack_entries: 128,
+        zset_max_listpack_value: 64,
+        list_max_listpack_size: -2,
+        list_compress_depth: 0,
+        stream_node_max_bytes: 4096,
+        stream_node_max_entries: 100,
+        hll_sparse_max_bytes: 3000,
+        hasher: Hasher::new((1, 2)),
+    };
+}

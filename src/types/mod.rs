@@ -5,6 +5,8 @@ pub mod double;
 pub mod element;
 pub mod geohash;
 pub mod hash;
+pub mod hyperloglog;
+pub mod intset;
 pub mod limits;
 pub mod list;
 pub mod listpack;

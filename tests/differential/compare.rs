@@ -44,6 +44,12 @@ const RULES: &[Rule] = &[
     // Orders that nothing defines.
     blank("KEYS", |_, reply| sort_items(reply)),
     blank("SCAN", blank_scan),
+    blank("SSCAN", blank_scan),
+    blank("SMEMBERS", |_, reply| sort_items(reply)),
+    blank("SINTER", |_, reply| sort_items(reply)),
+    blank("SUNION", |_, reply| sort_items(reply)),
+    blank("SDIFF", |_, reply| sort_items(reply)),
+    blank("SPOP", |_, reply| sort_items(reply)),
     blank("CONFIG GET", |_, reply| sort_pairs(reply)),
     blank("PUBSUB CHANNELS", |_, reply| sort_items(reply)),
     blank("COMMAND LIST", |_, reply| sort_items(reply)),
@@ -52,6 +58,7 @@ const RULES: &[Rule] = &[
     blank("PUNSUBSCRIBE", sort_channels),
     // Clocks and chance.
     blank("RANDOMKEY", |_, reply| blank_bulks(reply)),
+    blank("SRANDMEMBER", blank_chosen),
     blank("TIME", |_, reply| blank_bulks(reply)),
     blank("OBJECT FREQ", |_, reply| blank_ints(reply)),
     near("OBJECT IDLETIME", 1),
@@ -174,7 +181,8 @@ fn sort_sets(reply: &mut Value) {
 fn blank_scan(args: &[Vec<u8>], reply: &mut Value) {
     const EVERYTHING: u64 = 1000;
     let count = args.iter().position(|arg| arg.eq_ignore_ascii_case(b"COUNT")).map(|at| word(args, at + 1));
-    let whole = word(args, 1) == "0"
+    let cursor = if name(args) == "SCAN" { 1 } else { 2 };
+    let whole = word(args, cursor) == "0"
         && count.and_then(|count| count.parse::<u64>().ok()).is_some_and(|count| count >= EVERYTHING);
     let Value::Array(parts) = reply else { return };
     match parts.get_mut(1) {
@@ -184,6 +192,15 @@ fn blank_scan(args: &[Vec<u8>], reply: &mut Value) {
             blank_bulks(&mut parts[0]);
         }
         _ => {}
+    }
+}
+
+/// All members come in any order; some are any.
+fn blank_chosen(args: &[Vec<u8>], reply: &mut Value) {
+    const EVERYTHING: i64 = 1000;
+    match word(args, 2).parse::<i64>() {
+        Ok(count) if count >= EVERYTHING => sort_items(reply),
+        _ => blank_bulks(reply),
     }
 }
 

@@ -238,6 +238,15 @@ impl Generator {
         let text = match slot {
             "key" => format!("k{}", rng.below(30)),
             "value" => return value(rng),
+            // Mostly keys of their own, so that sketches live long.
+            "sketch" => format!("{}{}", rng.pick(&["h", "h", "h", "h", "h", "k"]), rng.below(4)),
+            "element" => rng.below(3000).to_string(),
+            "sketchword" => rng.pick(&["ENCODING", "DECODE", "GETREG", "TODENSE", "junk"]).into(),
+            // A key of another type now and then.
+            "setkey" if rng.chance(3) => format!("k{}", rng.below(30)),
+            "setkey" => format!("set{}", rng.below(8)),
+            "member" => return member(rng),
+            "nonpositive" => rng.pick(&["0", "-1", "x", ""]).into(),
             "int" => return rng.pick(INTS).into(),
             "float" => return if rng.chance(60) { rng.pick(FLOATS).into() } else { random_float(rng) },
             "small" => rng.below(7).to_string(),

@@ -37,6 +37,7 @@ pub const CHANGED_DIRECTIVES: &[(&str, &str)] = &[
     ("lfu-decay-time", "1"),
     ("hash-max-listpack-entries", "128"),
     ("proto-max-bulk-len", "536870912"),
+    ("hll-sparse-max-bytes", "3000"),
     ("timeout", "0"),
 ];
 

@@ -48,6 +48,17 @@ pub fn value(rng: &mut Rng) -> Vec<u8> {
     }
 }
 
+/// A member of a set: few, so that sets have some in common, and at the borders of the encodings.
+pub fn member(rng: &mut Rng) -> Vec<u8> {
+    match rng.below(100) {
+        0..55 => rng.below(20).to_string().into_bytes(),
+        55..65 => rng.pick(INTS).into(),
+        65..75 => rng.below(2000).to_string().into_bytes(),
+        75..95 => vec![b"abc"[rng.below(3)]; rng.below(4)],
+        _ => vec![b"abc"[rng.below(3)]; [63, 64, 65, 5000][rng.below(4)]],
+    }
+}
+
 /// A DUMP payload, one in seven of them broken.
 pub fn payload(rng: &mut Rng) -> Vec<u8> {
     let mut payload = match rng.below(4) {

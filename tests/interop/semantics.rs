@@ -31,6 +31,28 @@ pub fn wait_counts_acknowledgements(kinds: &[Kind]) {
     assert_eq!(topology.last().call("GET counter").text(), "4");
 }
 
+/// A replica that is behind by the soft limit for longer than its seconds is cut off, and comes back.
+pub fn soft_output_limit_cuts_off(kinds: &[Kind]) {
+    /// More than what stands in sockets and the proxy.
+    const WRITES: usize = 32;
+    const VALUE_BYTES: usize = 1 << 20;
+    let Some(topology) = Topology::start_attached(kinds, &[]) else { return };
+    let master = topology.master();
+    let mut client = master.connect();
+    let limit = ["CONFIG", "SET", "client-output-buffer-limit", "replica 0 1mb 1"];
+    assert_eq!(client.call(&limit).text(), "OK");
+    topology.links[0].stall(true);
+    for at in 0..WRITES {
+        client.call(&["SET", &format!("key:{at}"), &"x".repeat(VALUE_BYTES)]);
+    }
+    eventually("the replica is cut off", || master.info("connected_slaves") == "0");
+    let line = " for overcoming of output buffer limits.";
+    assert!(master.log().contains(line), "the log does not say why:\n{}", master.log());
+    client.call(&["CONFIG", "SET", "client-output-buffer-limit", "replica 0 0 0"]);
+    topology.links[0].stall(false);
+    assert_converges(&topology);
+}
+
 /// A master with a password is not followed with a wrong one, and is with the right one.
 pub fn masterauth_opens_requirepass(kinds: &[Kind]) {
     let Some(topology) = Topology::start(kinds, &[]) else { return };

@@ -28,6 +28,8 @@ const ORACLE_VERSION: &str = "v=7.0.";
 pub struct Server {
     binary: PathBuf,
     args: Vec<String>,
+    /// The text of its configuration file at the first start, if it gets one.
+    config: Option<String>,
     port: u16,
     dir: PathBuf,
     child: Option<Child>,
@@ -57,9 +59,23 @@ impl Server {
     ///
     /// With the server's log when it ends early or does not answer in time.
     pub fn start(binary: &Path, args: &[&str]) -> Server {
+        Server::start_with(binary, args, None)
+    }
+
+    /// As [`Server::start`], from a configuration file with this text.
+    ///
+    /// # Panics
+    ///
+    /// As [`Server::start`].
+    pub fn start_from_file(binary: &Path, config: &str, args: &[&str]) -> Server {
+        Server::start_with(binary, args, Some(config.to_string()))
+    }
+
+    fn start_with(binary: &Path, args: &[&str], config: Option<String>) -> Server {
         let mut server = Server {
             binary: binary.to_path_buf(),
             args: args.iter().map(|arg| arg.to_string()).collect(),
+            config,
             port: 0,
             dir: fresh_dir(),
             child: None,
@@ -171,14 +187,25 @@ impl Server {
         self.start_again();
     }
 
+    /// Where its configuration file is, if it has one.
+    pub fn config_path(&self) -> PathBuf {
+        self.dir.join("server.conf")
+    }
+
     fn log_path(&self) -> PathBuf {
         self.dir.join("server.log")
     }
 
     /// One start; the error is the server's log.
     fn launch(&mut self) -> Result<(), String> {
+        if let Some(config) = &self.config
+            && !self.config_path().exists()
+        {
+            fs::write(self.config_path(), config).expect("configuration file");
+        }
         let log = File::options().create(true).append(true).open(self.log_path()).expect("log file");
         let child = Command::new(&self.binary)
+            .args(self.config.as_ref().map(|_| self.config_path()))
             .args(["--port", &self.port.to_string(), "--bind", "127.0.0.1", "--save", ""])
             .arg("--dir")
             .arg(&self.dir)

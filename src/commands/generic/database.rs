@@ -1,6 +1,7 @@
 //! Whole databases: their size, emptying them, exchanging them.
 
 use super::keys::{known_database, small_int};
+use super::{QUICK_READ, QUICK_WRITE};
 use crate::command::{Acl, Flags, Group, Row};
 use crate::error::{self, Error};
 use crate::executor::Call;
@@ -9,7 +10,7 @@ use crate::executor::Call;
 pub const ROWS: &[Row] = &[DBSIZE, FLUSHDB, FLUSHALL, SWAPDB];
 
 const DBSIZE: Row = Row::new("dbsize", 1, Group::Server, "1.0.0", dbsize)
-    .flags(Flags::READONLY.union(Flags::FAST).union(Flags::ALL_SHARDS))
+    .flags(QUICK_READ.union(Flags::ALL_SHARDS))
     .categories(Acl::KEYSPACE)
     .tips(&["request_policy:all_shards", "response_policy:agg_sum"]);
 
@@ -57,7 +58,7 @@ fn flush(call: &mut Call<'_, '_>, databases: std::ops::Range<u16>) -> Result<(),
 }
 
 const SWAPDB: Row = Row::new("swapdb", 3, Group::Server, "4.0.0", swapdb)
-    .flags(Flags::WRITE.union(Flags::FAST).union(Flags::ALL_SHARDS))
+    .flags(QUICK_WRITE.union(Flags::ALL_SHARDS))
     .categories(Acl::KEYSPACE.union(Acl::DANGEROUS));
 
 fn swapdb(call: &mut Call<'_, '_>) -> Result<(), Error> {
@@ -79,14 +80,7 @@ mod tests {
         ["set a 1", "set b 1", "select 1", "set c 1", "select 0", "ping"].iter().for_each(|line| {
             bench.run(line);
         });
-        let (before, last) = lines.rsplit_once("; ").unwrap_or(("ping", lines));
-        before.split("; ").for_each(|line| {
-            bench.run(line);
-        });
-        bench.logged();
-        bench.server.log.lock().set_selected(Some(0));
-        bench.check(last, reply);
-        assert_eq!(bench.logged(), logged, "{lines}");
+        bench.check_logged(lines, reply, logged);
     }
 
     #[test]

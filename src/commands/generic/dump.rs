@@ -1,7 +1,9 @@
 //! DUMP and RESTORE: one value as an RDB payload, out and in.
 
+use super::OVERWRITES;
 use super::expire::is_past;
-use crate::command::{Acl, Flags, Group, KeyFlags, KeySpec, Row};
+use crate::command::{Acl, Flags, Group, KeySpec, Row};
+use crate::commands::string::RO_ACCESS;
 use crate::error::{self, Error};
 use crate::executor::{Call, string_value};
 use crate::keyspace::access::{access_of_frequency, access_of_idle};
@@ -16,7 +18,7 @@ pub const ROWS: &[Row] = &[DUMP, RESTORE];
 const DUMP: Row = Row::new("dump", 2, Group::Generic, "2.6.0", dump)
     .flags(Flags::READONLY)
     .categories(Acl::KEYSPACE)
-    .keys(&[KeySpec::one(1, KeyFlags::RO.union(KeyFlags::ACCESS))])
+    .keys(&[KeySpec::one(1, RO_ACCESS)])
     .tips(&["nondeterministic_output"]);
 
 fn dump(call: &mut Call<'_, '_>) -> Result<(), Error> {
@@ -47,7 +49,7 @@ pub fn payload_of(value: Stored<'_>, options: rdb::Options) -> Vec<u8> {
 const RESTORE: Row = Row::new("restore", -4, Group::Generic, "2.6.0", restore)
     .flags(Flags::WRITE.union(Flags::DENYOOM))
     .categories(Acl::KEYSPACE.union(Acl::DANGEROUS))
-    .keys(&[KeySpec::one(1, KeyFlags::OW.union(KeyFlags::UPDATE))]);
+    .keys(&[KeySpec::one(1, OVERWRITES)]);
 
 /// What stands after RESTORE's payload.
 #[derive(Default)]
@@ -82,14 +84,16 @@ impl Options {
         Ok(options)
     }
 
-    /// The access bits that the options ask for, if the policy keeps what they tell.
-    fn access(&self, policy: AccessPolicy, now_ms: i64) -> Option<u32> {
-        match policy {
+    /// The access bits of the restored key: what the options ask for, if the policy keeps what they tell; else those of a new
+    /// key, whatever was replaced.
+    fn access(&self, policy: AccessPolicy, now_ms: i64) -> u32 {
+        let asked = match policy {
             AccessPolicy::Lru => self.idle_secs.map(|secs| access_of_idle(secs, now_ms)),
             AccessPolicy::Lfu { .. } => {
                 self.frequency.map(|frequency| access_of_frequency(frequency, now_ms))
             }
-        }
+        };
+        asked.unwrap_or_else(|| policy.initial(now_ms))
     }
 }
 
@@ -134,10 +138,8 @@ fn restore(call: &mut Call<'_, '_>) -> Result<(), Error> {
         call.view.notify(events::NEW, key);
     }
     call.view.set(key, value, at_ms.map_or(Ttl::Clear, Ttl::At));
+    call.view.set_access(key, options.access(call.view.moment.access, now_ms));
     call.view.notify(Event::new(Class::GENERIC, "restore"), key);
-    if let Some(access) = options.access(call.view.moment.access, now_ms) {
-        call.view.set_access(key, access);
-    }
     if let (Some(at_ms), false) = (at_ms, options.absolute) {
         propagate_absolute(call, at_ms);
     }

@@ -4,7 +4,9 @@
 //! deletion that a time in the past amounts to. A stream that keeps the options, as the real server's does, could not
 //! be followed by servers older than 7.0.
 
-use crate::command::{Acl, Flags, Group, KeyFlags, KeySpec, Row};
+use super::{QUICK_READ, QUICK_WRITE};
+use crate::command::{Acl, Group, KeyFlags, KeySpec, Row};
+use crate::commands::string::RO_ACCESS;
 use crate::error::{self, Error};
 use crate::executor::Call;
 use crate::keyspace::events;
@@ -14,22 +16,19 @@ use crate::keyspace::view::Viewer;
 pub const ROWS: &[Row] = &[EXPIRE, PEXPIRE, EXPIREAT, PEXPIREAT, TTL, PTTL, EXPIRETIME, PEXPIRETIME, PERSIST];
 
 const UPDATED: &[KeySpec] = &[KeySpec::one(1, KeyFlags::RW.union(KeyFlags::UPDATE))];
-const ASKED: &[KeySpec] = &[KeySpec::one(1, KeyFlags::RO.union(KeyFlags::ACCESS))];
+const ASKED: &[KeySpec] = &[KeySpec::one(1, RO_ACCESS)];
 
 /// A row of the EXPIRE kind.
 const fn setter(name: &'static str, since: &'static str, handler: crate::command::Handler) -> Row {
     Row::new(name, -3, Group::Generic, since, handler)
-        .flags(Flags::WRITE.union(Flags::FAST))
+        .flags(QUICK_WRITE)
         .categories(Acl::KEYSPACE)
         .keys(UPDATED)
 }
 
 /// A row of the TTL kind.
 const fn getter(name: &'static str, since: &'static str, handler: crate::command::Handler) -> Row {
-    Row::new(name, 2, Group::Generic, since, handler)
-        .flags(Flags::READONLY.union(Flags::FAST))
-        .categories(Acl::KEYSPACE)
-        .keys(ASKED)
+    Row::new(name, 2, Group::Generic, since, handler).flags(QUICK_READ).categories(Acl::KEYSPACE).keys(ASKED)
 }
 
 const EXPIRE: Row = setter("expire", "1.0.0", expire);
@@ -173,7 +172,7 @@ fn reply_expiry(call: &mut Call<'_, '_>, show: impl Fn(i64, i64) -> i64) -> Resu
 }
 
 const PERSIST: Row = Row::new("persist", 2, Group::Generic, "2.2.0", persist)
-    .flags(Flags::WRITE.union(Flags::FAST))
+    .flags(QUICK_WRITE)
     .categories(Acl::KEYSPACE)
     .keys(UPDATED);
 
@@ -199,13 +198,7 @@ mod tests {
         ["set a 1", "set b 1", "expire a 100"].iter().for_each(|line| {
             bench.run(line);
         });
-        let (before, last) = lines.rsplit_once("; ").unwrap_or(("select 0", lines));
-        before.split("; ").for_each(|line| {
-            bench.run(line);
-        });
-        bench.logged();
-        bench.check(last, reply);
-        assert_eq!(bench.logged(), logged, "{lines}");
+        bench.check_logged(lines, reply, logged);
     }
 
     #[test]

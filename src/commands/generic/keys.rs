@@ -1,6 +1,8 @@
 //! Keys by name: deleting, looking, moving, copying.
 
+use super::{OVERWRITES, QUICK_READ, QUICK_WRITE};
 use crate::command::{Acl, Flags, Group, KeyFlags, KeySpec, Row};
+use crate::commands::string::{RO_ACCESS, RW_ACCESS_UPDATE};
 use crate::error::{self, Error};
 use crate::executor::Call;
 use crate::keyspace::Entry;
@@ -12,8 +14,6 @@ pub const ROWS: &[Row] = &[DEL, UNLINK, EXISTS, TOUCH, TYPE, RENAME, RENAMENX, C
 const SUMMED: &[&str] = &["request_policy:multi_shard", "response_policy:agg_sum"];
 const DELETED: &[KeySpec] = &[KeySpec::range(1, -1, 1, KeyFlags::RM.union(KeyFlags::DELETE))];
 const LOOKED_AT: &[KeySpec] = &[KeySpec::range(1, -1, 1, KeyFlags::RO)];
-const QUICK_READ: Flags = Flags::READONLY.union(Flags::FAST);
-const QUICK_WRITE: Flags = Flags::WRITE.union(Flags::FAST);
 
 const DEL: Row = Row::new("del", -2, Group::Generic, "1.0.0", del)
     .flags(Flags::WRITE)
@@ -80,7 +80,7 @@ const FROM: KeySpec = KeySpec::one(1, KeyFlags::RW.union(KeyFlags::ACCESS).union
 const RENAME: Row = Row::new("rename", 3, Group::Generic, "1.0.0", rename)
     .flags(Flags::WRITE)
     .categories(Acl::KEYSPACE)
-    .keys(&[FROM, KeySpec::one(2, KeyFlags::OW.union(KeyFlags::UPDATE))]);
+    .keys(&[FROM, KeySpec::one(2, OVERWRITES)]);
 
 fn rename(call: &mut Call<'_, '_>) -> Result<(), Error> {
     rename_to(call, |call| {
@@ -123,10 +123,7 @@ fn rename_to(call: &mut Call<'_, '_>, reply: impl Fn(&mut Call<'_, '_>) -> bool)
 const COPY: Row = Row::new("copy", -3, Group::Generic, "6.2.0", copy)
     .flags(Flags::WRITE.union(Flags::DENYOOM))
     .categories(Acl::KEYSPACE)
-    .keys(&[
-        KeySpec::one(1, KeyFlags::RO.union(KeyFlags::ACCESS)),
-        KeySpec::one(2, KeyFlags::OW.union(KeyFlags::UPDATE)),
-    ]);
+    .keys(&[KeySpec::one(1, RO_ACCESS), KeySpec::one(2, OVERWRITES)]);
 
 fn copy(call: &mut Call<'_, '_>) -> Result<(), Error> {
     let (from, to) = (call.args.at(1), call.args.at(2));
@@ -157,7 +154,7 @@ fn copy(call: &mut Call<'_, '_>) -> Result<(), Error> {
 const MOVE: Row = Row::new("move", 3, Group::Generic, "1.0.0", move_)
     .flags(QUICK_WRITE)
     .categories(Acl::KEYSPACE)
-    .keys(&[KeySpec::one(1, KeyFlags::RW.union(KeyFlags::ACCESS).union(KeyFlags::UPDATE))]);
+    .keys(&[KeySpec::one(1, RW_ACCESS_UPDATE)]);
 
 fn move_(call: &mut Call<'_, '_>) -> Result<(), Error> {
     let key = call.args.at(1);
@@ -204,14 +201,7 @@ mod tests {
     /// Runs lines on an empty server, the last of them for its reply and what it leaves in the log.
     #[track_caller]
     fn check(lines: &str, reply: &str, logged: &str) {
-        let mut bench = Bench::new();
-        let (before, last) = lines.rsplit_once("; ").unwrap_or(("select 0", lines));
-        before.split("; ").for_each(|line| {
-            bench.run(line);
-        });
-        bench.logged();
-        bench.check(last, reply);
-        assert_eq!(bench.logged(), logged, "{lines}");
+        Bench::new().check_logged(lines, reply, logged);
     }
 
     #[test]

@@ -6,3 +6,9 @@ pub mod expire;
 pub mod keys;
 pub mod object;
 pub mod scan;
+
+use crate::command::{Flags, KeyFlags};
+
+const QUICK_READ: Flags = Flags::READONLY.union(Flags::FAST);
+const QUICK_WRITE: Flags = Flags::WRITE.union(Flags::FAST);
+const OVERWRITES: KeyFlags = KeyFlags::OW.union(KeyFlags::UPDATE);

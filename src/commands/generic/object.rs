@@ -111,6 +111,7 @@ fn refcount(call: &mut Call<'_, '_>) -> Result<(), Error> {
 #[cfg(test)]
 mod tests {
     use crate::commands::testing::{Bench, NOW_MS};
+    use crate::config::enums::MaxmemoryPolicy;
 
     #[track_caller]
     fn check(value: &str, question: &str, reply: &str) {
@@ -143,6 +144,34 @@ mod tests {
         let text = "-ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when \
             switching between policies at runtime LRU and LFU data will take some time to adjust.";
         check("1", "freq k", text);
+    }
+
+    /// With a log factor of 0 each access counts one.
+    #[test]
+    fn an_overwritten_value_hands_its_frequency_on() {
+        let mut bench = Bench::new();
+        let mut config = (**bench.server.config.load()).clone();
+        config.maxmemory_policy = MaxmemoryPolicy::AllkeysLfu;
+        config.lfu_log_factor = 0;
+        bench.server.config.store(config.into());
+        bench.server.config_changed();
+        for (line, frequency) in [
+            ("set k v", 5),
+            ("set k v", 6),
+            ("set k w xx", 7),
+            ("set k w nx", 8),
+            ("mset k a", 9),
+            ("restore k 0 x", 10),
+            ("client no-touch on", 10),
+            ("set k v", 10),
+        ] {
+            bench.run(line);
+            bench.check("object freq k", &format!(":{frequency}"));
+        }
+        bench.run("client no-touch off");
+        bench.run("pexpireat k 1");
+        bench.run("set k v");
+        bench.check("object freq k", ":5");
     }
 
     #[test]

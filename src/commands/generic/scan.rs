@@ -1,11 +1,11 @@
-//! Finding keys: SCAN, KEYS, RANDOMKEY.
+//! Finding keys: SCAN, KEYS, RANDOMKEY; and what SCAN shares with its relatives, which walk one key's elements.
 
 use crate::command::{Acl, Flags, Group, Row};
 use crate::error::{self, Error};
-use crate::executor::Call;
+use crate::executor::{Args, Call};
 use crate::glob;
 use crate::keyspace::{Cursor, Entry};
-use crate::resp::encode;
+use crate::resp::{Reply, encode};
 
 /// The rows of this file.
 pub const ROWS: &[Row] = &[KEYS, SCAN, RANDOMKEY];
@@ -17,20 +17,28 @@ const BUCKETS_PER_ELEMENT: usize = 10;
 
 /// Bulk strings whose number is known in the end.
 #[derive(Default)]
-struct Found {
+pub struct Found {
     count: usize,
     bytes: Vec<u8>,
 }
 
 impl Found {
-    fn add(&mut self, key: &[u8]) {
+    /// Adds one.
+    pub fn add(&mut self, text: &[u8]) {
         self.count += 1;
-        encode::arg(&mut self.bytes, key);
+        encode::arg(&mut self.bytes, text);
     }
 
-    fn reply(&self, call: &mut Call<'_, '_>) {
-        call.reply.array(self.count);
-        call.reply.raw(&self.bytes);
+    fn reply(&self, reply: &mut Reply<'_>) {
+        reply.array(self.count);
+        reply.raw(&self.bytes);
+    }
+
+    /// What SCAN and its relatives answer.
+    pub fn reply_with_cursor(&self, next: u64, reply: &mut Reply<'_>) {
+        reply.array(2);
+        reply.bulk(itoa::Buffer::new().format(next));
+        self.reply(reply);
     }
 }
 
@@ -48,7 +56,7 @@ fn keys(call: &mut Call<'_, '_>) -> Result<(), Error> {
             found.add(key);
         }
     });
-    found.reply(call);
+    found.reply(&mut call.reply);
     Ok(())
 }
 
@@ -57,26 +65,34 @@ const SCAN: Row = Row::new("scan", -2, Group::Generic, "2.8.0", scan)
     .categories(Acl::KEYSPACE)
     .tips(&["nondeterministic_output", "request_policy:special", "response_policy:special"]);
 
-/// What a SCAN asks for.
-struct Request<'c> {
-    count: usize,
+/// What SCAN and its relatives ask for.
+pub struct Request<'c> {
+    /// At least so many elements, if there are.
+    pub count: usize,
     pattern: Option<&'c [u8]>,
-    /// Only elements of this type.
+    /// Only keys of this type.
     type_name: Option<&'c [u8]>,
 }
 
 impl<'c> Request<'c> {
-    fn parse(call: &Call<'c, '_>) -> Result<Request<'c>, Error> {
-        let args = call.args;
+    /// The options of a scan through one key's elements, which follow the cursor.
+    ///
+    /// # Errors
+    /// A syntax error, or a COUNT that is no number.
+    pub fn of_elements(args: Args<'c>) -> Result<Request<'c>, Error> {
+        Request::parse(args, 3, false)
+    }
+
+    fn parse(args: Args<'c>, from: usize, of_keys: bool) -> Result<Request<'c>, Error> {
         let mut request = Request { count: DEFAULT_COUNT, pattern: None, type_name: None };
-        for at in (2..args.len()).step_by(2) {
+        for at in (from..args.len()).step_by(2) {
             let value = args.get(at + 1).ok_or(error::SYNTAX)?;
             if args.is(at, "count") {
                 let count = args.int(at + 1)?;
                 request.count = usize::try_from(count).ok().filter(|n| *n > 0).ok_or(error::SYNTAX)?;
             } else if args.is(at, "match") {
                 request.pattern = (value != b"*").then_some(value);
-            } else if args.is(at, "type") {
+            } else if of_keys && args.is(at, "type") {
                 request.type_name = Some(value);
             } else {
                 return Err(error::SYNTAX);
@@ -85,15 +101,20 @@ impl<'c> Request<'c> {
         Ok(request)
     }
 
+    /// Does the text match the pattern?
+    pub fn matches(&self, text: &[u8]) -> bool {
+        self.pattern.is_none_or(|pattern| glob::matches(pattern, text, false))
+    }
+
     fn wants(&self, entry: &Entry) -> bool {
         self.type_name.is_none_or(|name| name.eq_ignore_ascii_case(entry.type_name().as_bytes()))
-            && self.pattern.is_none_or(|pattern| glob::matches(pattern, entry.key(), false))
+            && self.matches(entry.key())
     }
 }
 
 fn scan(call: &mut Call<'_, '_>) -> Result<(), Error> {
-    let cursor = parse_cursor(call.args.at(1)).ok_or(error::INVALID_CURSOR)?;
-    let request = Request::parse(call)?;
+    let cursor = parse_cursor(call.args.at(1))?;
+    let request = Request::parse(call.args, 2, true)?;
     let (mut found, mut seen) = (Found::default(), 0);
     let buckets = request.count.saturating_mul(BUCKETS_PER_ELEMENT);
     let next = call.view.scan(Cursor::from_number(cursor), buckets, |entry| {
@@ -103,26 +124,26 @@ fn scan(call: &mut Call<'_, '_>) -> Result<(), Error> {
         }
         seen >= request.count
     });
-    call.reply.array(2);
-    call.reply.bulk(itoa::Buffer::new().format(next.map_or(0, Cursor::number)));
-    found.reply(call);
+    found.reply_with_cursor(next.map_or(0, Cursor::number), &mut call.reply);
     Ok(())
 }
 
 /// A cursor as C's `strtoul` reads it: nothing is 0, and a negative number counts from the top.
-pub(in crate::commands) fn parse_cursor(text: &[u8]) -> Option<u64> {
+///
+/// # Errors
+/// `ERR invalid cursor`.
+pub fn parse_cursor(text: &[u8]) -> Result<u64, Error> {
     let text = text.split(|byte| *byte == 0).next().unwrap_or_default();
     let (negative, digits) = match text {
-        [] => return Some(0),
+        [] => return Ok(0),
         [b'-', digits @ ..] => (true, digits),
         [b'+', digits @ ..] => (false, digits),
         digits => (false, digits),
     };
-    if !digits.iter().all(u8::is_ascii_digit) {
-        return None;
-    }
-    let n: u64 = std::str::from_utf8(digits).ok()?.parse().ok()?;
-    Some(if negative { n.wrapping_neg() } else { n })
+    let number =
+        digits.iter().all(u8::is_ascii_digit).then(|| std::str::from_utf8(digits).ok()?.parse().ok());
+    let n: u64 = number.flatten().ok_or(error::INVALID_CURSOR)?;
+    Ok(if negative { n.wrapping_neg() } else { n })
 }
 
 const RANDOMKEY: Row = Row::new("randomkey", 1, Group::Generic, "1.0.0", randomkey)

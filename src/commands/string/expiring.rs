@@ -3,6 +3,7 @@
 //! The log gets deadlines, never durations: `SET … EX` becomes `SET … PXAT`, GETEX becomes PEXPIREAT, PERSIST or DEL. A deadline
 //! that has passed does not keep SET from setting (the key is found expired by whoever looks next); GETEX deletes.
 
+use super::conditional::Condition;
 use super::range::RW_ACCESS_UPDATE;
 use crate::command::{Acl, Flags, Group, KeyFlags, KeySpec, Row};
 use crate::error::{self, Error};
@@ -22,7 +23,7 @@ const TIME_WORDS: [TimeWord; 4] = [
 ];
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct TimeWord {
+pub(super) struct TimeWord {
     word: &'static str,
     seconds: bool,
     /// A Unix time, not a duration.
@@ -31,7 +32,7 @@ struct TimeWord {
 
 /// What a command says about the TTL: one thing at most, though a time may be given again.
 #[derive(Clone, Copy, Debug)]
-enum TtlOption<'c> {
+pub(super) enum TtlOption<'c> {
     Unsaid,
     Keep,
     Persist,
@@ -39,8 +40,17 @@ enum TtlOption<'c> {
 }
 
 impl<'c> TtlOption<'c> {
+    /// Takes KEEPTTL if that stands at `at` and nothing else was said. Returns whether it did.
+    pub(super) fn take_keep(&mut self, args: Args<'c>, at: usize) -> bool {
+        let takes = args.is(at, "KEEPTTL") && matches!(self, TtlOption::Unsaid | TtlOption::Keep);
+        if takes {
+            *self = TtlOption::Keep;
+        }
+        takes
+    }
+
     /// Takes the time option at `at`. Returns where its value stands.
-    fn take_time(&mut self, args: Args<'c>, at: usize) -> Result<usize, Error> {
+    pub(super) fn take_time(&mut self, args: Args<'c>, at: usize) -> Result<usize, Error> {
         let word = TIME_WORDS.into_iter().find(|word| args.is(at, word.word)).ok_or(error::SYNTAX)?;
         let fits = match self {
             TtlOption::Unsaid => true,
@@ -54,7 +64,7 @@ impl<'c> TtlOption<'c> {
 }
 
 /// The deadline in Unix milliseconds that a time option names.
-fn deadline_ms(word: TimeWord, text: &[u8], now_ms: i64, command: &str) -> Result<i64, Error> {
+pub(super) fn deadline_ms(word: TimeWord, text: &[u8], now_ms: i64, command: &str) -> Result<i64, Error> {
     let n = number(text).ok_or(error::NOT_INTEGER)?;
     let ms = if word.seconds { n.checked_mul(1000) } else { Some(n) };
     ms.filter(|ms| *ms > 0)
@@ -62,14 +72,16 @@ fn deadline_ms(word: TimeWord, text: &[u8], now_ms: i64, command: &str) -> Resul
         .ok_or_else(|| Error::invalid_expire(command))
 }
 
+/// When alone a key is set.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Only {
+pub(super) enum Only<'c> {
     IfMissing,
     IfThere,
+    If(Condition<'c>),
 }
 
 struct SetOptions<'c> {
-    only: Option<Only>,
+    only: Option<Only<'c>>,
     get: bool,
     ttl: TtlOption<'c>,
 }
@@ -79,15 +91,18 @@ impl<'c> SetOptions<'c> {
         let mut options = SetOptions { only: None, get: false, ttl: TtlOption::Unsaid };
         let mut at = 3;
         while at < args.len() {
-            if args.is(at, "NX") && options.only != Some(Only::IfThere) {
+            if args.is(at, "NX") && matches!(options.only, None | Some(Only::IfMissing)) {
                 options.only = Some(Only::IfMissing);
-            } else if args.is(at, "XX") && options.only != Some(Only::IfMissing) {
+            } else if args.is(at, "XX") && matches!(options.only, None | Some(Only::IfThere)) {
                 options.only = Some(Only::IfThere);
             } else if args.is(at, "GET") {
                 options.get = true;
-            } else if args.is(at, "KEEPTTL") && matches!(options.ttl, TtlOption::Unsaid | TtlOption::Keep) {
-                options.ttl = TtlOption::Keep;
-            } else {
+            } else if options.only.is_none()
+                && let Some(condition) = Condition::parse(args, at)?
+            {
+                options.only = Some(Only::If(condition));
+                at += 1;
+            } else if !options.ttl.take_keep(args, at) {
                 at = options.ttl.take_time(args, at)?;
             }
             at += 1;
@@ -120,9 +135,14 @@ fn set(call: &mut Call<'_, '_>) -> Result<(), Error> {
         reply_old(call)?;
     }
     let key = call.args.at(1);
-    if let Some(only) = options.only
-        && call.view.exists(key) != (only == Only::IfThere)
-    {
+    let refused = match options.only {
+        None => false,
+        Some(Only::IfMissing) => call.view.exists(key),
+        // What is there is an access for the LFU counter once it is overwritten.
+        Some(Only::IfThere) => call.view.peek(key).is_none(),
+        Some(Only::If(condition)) => !condition.holds(call.view.string_for_write(key)?),
+    };
+    if refused {
         if !options.get {
             call.reply.null();
         }
@@ -132,8 +152,9 @@ fn set(call: &mut Call<'_, '_>) -> Result<(), Error> {
         call.reply.ok();
     }
     set_value(call, 2, ttl);
-    if options.get && !matches!(ttl, Ttl::At(_)) {
-        propagate_without_get(call);
+    let decided = options.get || matches!(options.only, Some(Only::If(_)));
+    if decided && !matches!(ttl, Ttl::At(_)) {
+        propagate_decided(call, options.only);
     }
     Ok(())
 }
@@ -150,13 +171,18 @@ fn set_value(call: &mut Call<'_, '_>, value: usize, ttl: Ttl) {
     }
 }
 
-/// Replicas need no answer: the log gets the command without its GET.
-fn propagate_without_get(call: &mut Call<'_, '_>) {
-    let words = call.args.from(0).enumerate();
-    let words: SmallVec<[&[u8]; 8]> = words
-        .filter(|(at, word)| *at < 3 || !word.eq_ignore_ascii_case(b"get"))
-        .map(|(_, word)| word)
-        .collect();
+/// Replicas need no answer and ask for no condition on the value: the log gets the command without both.
+fn propagate_decided(call: &mut Call<'_, '_>, only: Option<Only<'_>>) {
+    let mut words: SmallVec<[&[u8]; 8]> = call.args.from(0).take(3).collect();
+    let mut at = words.len();
+    while at < call.args.len() {
+        if matches!(only, Some(Only::If(_))) && matches!(Condition::parse(call.args, at), Ok(Some(_))) {
+            at += 1;
+        } else if !call.args.is(at, "GET") {
+            words.push(call.args.at(at));
+        }
+        at += 1;
+    }
     call.propagate_instead(&words);
 }
 

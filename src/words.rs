@@ -1,4 +1,6 @@
-//! The lexical level of redis.conf: a line into words, a value back into a quoted word.
+//! Lines of quoted words: a line into its words, a value back into a quoted word.
+//!
+//! One lexical level for all that people write and read: redis.conf, inline requests, MONITOR.
 //!
 //! Invariant: `split_args(quote(x)) == [x]` for every byte string `x`, which is what makes CONFIG REWRITE safe.
 //! Words are bytes, not text: `"\xff"` is a legal password.
@@ -110,6 +112,12 @@ fn unescape(byte: u8) -> u8 {
 /// A value as a double-quoted word that `split_args` reads back to the same bytes.
 pub fn quote(value: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(value.len() + 2);
+    quote_into(&mut out, value);
+    out
+}
+
+/// Appends what [`quote`] gives.
+pub fn quote_into(out: &mut Vec<u8>, value: &[u8]) {
     out.push(b'"');
     for &byte in value {
         match byte {
@@ -124,7 +132,6 @@ pub fn quote(value: &[u8]) -> Vec<u8> {
         }
     }
     out.push(b'"');
-    out
 }
 
 #[cfg(test)]
@@ -143,6 +150,8 @@ mod tests {
     fn words_and_quotes() {
         check("", Some(&[]));
         check(" \t port \x0b1\x0b2 ", Some(&["port", "1\x0b2"]));
+        check("\x0becho\x0b \x0c'a'\x0b\"b\"\x0cc", Some(&["echo\x0b", "a", "b", "c"]));
+        check("a\rb", Some(&["a", "b"]));
         check(r#"a "b c" 'd e'"#, Some(&["a", "b c", "d e"]));
         check(r#"a"b c""#, Some(&["ab c"]));
         check(r#""" ''"#, Some(&["", ""]));
