@@ -6,7 +6,6 @@ use crate::commands::generic::scan::{Found, Request, parse_cursor};
 use crate::error::{self, Error};
 use crate::executor::{Args, Call};
 use crate::resp::Reply;
-use crate::types::double;
 use crate::types::element::Element;
 use crate::types::zset::Zset;
 use rand::rngs::SmallRng;
@@ -116,12 +115,12 @@ fn zscan(call: &mut Call<'_, '_>) -> Result<(), Error> {
     let (mut found, mut next) = (Found::default(), 0);
     if let Some(zset) = call.view.object::<Zset>(call.args.at(1))? {
         let request = Request::of_elements(call.args)?;
-        let (mut digits, mut score_text) = (itoa::Buffer::new(), double::Buffer::default());
+        let mut digits = itoa::Buffer::new();
         next = zset.scan(cursor, request.count, |member, score| {
             let text = member.text(&mut digits);
             if request.matches(text) {
                 found.add(text);
-                found.add(score_text.format(score));
+                found.add(score.text(&mut digits));
             }
         });
     }
