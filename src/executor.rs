@@ -250,14 +250,26 @@ impl Effects {
         Effects { wanted, list: Vec::new() }
     }
 
-    /// Adds the deletion of expired keys.
+    /// Adds a request.
+    pub fn add<A: AsRef<[u8]>>(&mut self, db: u16, args: &[A]) {
+        if self.wanted {
+            let mut request = Vec::new();
+            encode::request(&mut request, args);
+            self.list.push(Effect { db, request });
+        }
+    }
+
+    /// Adds the deletion of expired keys and fields.
     pub fn add_expired(&mut self, view: &mut View<'_>, lazy: bool) {
         for expired in view.take_expired() {
-            if self.wanted {
-                let mut request = Vec::new();
-                encode::request(&mut request, &[if lazy { b"UNLINK" } else { &b"DEL"[..] }, &expired.key]);
-                self.list.push(Effect { db: expired.db, request });
-            }
+            let name = match (expired.fields.is_empty(), lazy) {
+                (true, true) => &b"UNLINK"[..],
+                (true, false) => b"DEL",
+                (false, _) => b"HDEL",
+            };
+            let fields = expired.fields.iter().map(|field| &**field);
+            let words: Vec<&[u8]> = [name, &expired.key].into_iter().chain(fields).collect();
+            self.add(expired.db, &words);
         }
     }
 
@@ -535,11 +547,17 @@ struct LockSet {
     hashed: Option<(usize, u64)>,
 }
 
-/// The positions of a command's keys. Arguments that contradict the key specs are no keys: the handler says what is wrong with
-/// them.
-fn key_positions(row: &Row, args: &[Arg<'_>]) -> Positions {
+/// The positions of a command's keys; `None`: it may use any key. Arguments that contradict the key specs are no keys: the
+/// handler says what is wrong with them.
+fn key_positions(row: &Row, args: &[Arg<'_>]) -> Option<Positions> {
+    if row.flags.contains(Flags::ALL_SHARDS) {
+        return None;
+    }
+    if let Some(reach) = row.reach {
+        return reach(Args(args));
+    }
     let of_spec = |spec: &KeySpec| spec.positions(args.len(), |at| args[at].bytes()).unwrap_or_default();
-    row.keys.iter().flat_map(of_spec).collect()
+    Some(row.keys.iter().flat_map(of_spec).collect())
 }
 
 #[inline]
@@ -578,12 +596,10 @@ fn all_shards() -> LockSet {
 
 /// Adds a command's shards; false: it needs all of them.
 fn collect_shards(server: &Server, row: &Row, args: &[Arg<'_>], into: &mut ShardSet) -> bool {
-    if row.flags.contains(Flags::ALL_SHARDS) {
-        return false;
-    }
     let keys = key_positions(row, args);
-    into.extend(keys.iter().map(|at| shard_of(server.keyspace.hash(args[*at].bytes()))));
-    true
+    let shard = |at: &usize| shard_of(server.keyspace.hash(args[*at].bytes()));
+    into.extend(keys.iter().flatten().map(shard));
+    keys.is_some()
 }
 
 fn lock<'k>(keyspace: &'k Keyspace, shards: &[usize], tries: u32) -> Result<Held<'k>, Busy> {

@@ -57,6 +57,8 @@ pub struct Server {
     pub started_ms: i64,
     /// DEBUG SET-ACTIVE-EXPIRE.
     pub active_expire: AtomicBool,
+    /// DEBUG SET-SKIP-CHECKSUM-VALIDATION: checksums of files and payloads are not looked at.
+    pub skip_checksums: AtomicBool,
     /// One change of the configuration at a time.
     pub config_changes: Mutex<()>,
     io_threads: OnceLock<IoThreads>,
@@ -130,12 +132,13 @@ impl Server {
             run_id: ReplId::random(&entropy),
             started_ms: clock.now_ms(),
             active_expire: AtomicBool::new(true),
+            skip_checksums: AtomicBool::new(false),
             config_changes: Mutex::new(()),
             io_threads: OnceLock::new(),
             trouble: AtomicU32::new(0),
             seed: AtomicU64::new(entropy.next()),
             hot: Hot::default(),
-            limits: ArcSwap::from_pointee(limits_of(&config, hasher)),
+            limits: ArcSwap::from_pointee(limits_of(&config, hasher, LIST_PACKED_THRESHOLD_BYTES)),
             config: ArcSwap::from_pointee(config),
             config_file,
             clock,
@@ -156,7 +159,8 @@ impl Server {
         self.hot.normal_output_limit.store(config.client_output_buffer_limit[0].hard, Relaxed);
         self.hot.lazy_expire.store(config.lazyfree_lazy_expire, Relaxed);
         self.hot.events.store(config.notify_keyspace_events.told().bits(), Relaxed);
-        self.limits.store(Arc::new(limits_of(&config, self.keyspace.hasher())));
+        let packed_threshold = self.limits().list_packed_threshold;
+        self.limits.store(Arc::new(limits_of(&config, self.keyspace.hasher(), packed_threshold)));
         let lfu =
             matches!(config.maxmemory_policy, MaxmemoryPolicy::AllkeysLfu | MaxmemoryPolicy::VolatileLfu);
         let lfu =
@@ -337,6 +341,18 @@ impl Server {
         self.limits.load()
     }
 
+    /// Must the checksums of RDB files be right?
+    pub fn verifies_checksums(&self) -> bool {
+        self.config.load().rdbchecksum && !self.skip_checksums.load(Relaxed)
+    }
+
+    /// DEBUG QUICKLIST-PACKED-THRESHOLD; 0: as it was at the start.
+    pub fn set_list_packed_threshold(&self, bytes: usize) {
+        let _one_change_at_a_time = self.config_changes.lock();
+        let list_packed_threshold = if bytes == 0 { LIST_PACKED_THRESHOLD_BYTES } else { bytes };
+        self.limits.store(Arc::new(Limits { list_packed_threshold, ..(**self.limits()).clone() }));
+    }
+
     /// `proto-max-bulk-len`.
     #[inline]
     pub fn max_bulk_bytes(&self) -> u64 {
@@ -403,7 +419,10 @@ impl Server {
     }
 }
 
-fn limits_of(config: &Config, hasher: Hasher) -> Limits {
+/// From this size on a list's element has a node of its own, unless DEBUG QUICKLIST-PACKED-THRESHOLD says otherwise.
+const LIST_PACKED_THRESHOLD_BYTES: usize = 1 << 30;
+
+fn limits_of(config: &Config, hasher: Hasher, list_packed_threshold: usize) -> Limits {
     let count = |n: i64| usize::try_from(n).unwrap_or(0);
     let bytes = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
     Limits {
@@ -416,6 +435,7 @@ fn limits_of(config: &Config, hasher: Hasher) -> Limits {
         zset_max_listpack_value: bytes(config.zset_max_listpack_value),
         list_max_listpack_size: i64::from(config.list_max_listpack_size),
         list_compress_depth: count(i64::from(config.list_compress_depth)),
+        list_packed_threshold,
         stream_node_max_bytes: bytes(config.stream_node_max_bytes),
         stream_node_max_entries: count(config.stream_node_max_entries),
         hll_sparse_max_bytes: bytes(config.hll_sparse_max_bytes),

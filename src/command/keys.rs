@@ -57,6 +57,11 @@ pub struct KeySpec {
 }
 
 impl KeySpec {
+    /// Keys that a keyword precedes.
+    pub const fn keyword(word: &'static str, from: i32, find: Find, flags: KeyFlags) -> KeySpec {
+        KeySpec { flags, begin: Begin::Keyword { word, from }, find, notes: None }
+    }
+
     /// One key at `index`.
     pub const fn one(index: usize, flags: KeyFlags) -> KeySpec {
         KeySpec::range(index, 0, 1, flags)
@@ -118,6 +123,9 @@ pub type FoundKeys = SmallVec<[(usize, KeyFlags); 8]>;
 /// Finds a request's keys where its specs say too little: arguments that decide what is done to a key, keys that stand
 /// anywhere. The arity is right.
 pub type KeyFinder = fn(Args<'_>) -> FoundKeys;
+
+/// The positions of the keys that a request uses, where its specs cannot tell; `None`: any key. The arity is right.
+pub type Reach = fn(Args<'_>) -> Option<Positions>;
 
 /// The key range that clients older than key specs understand: `first`, `last` (negative: from the end) and `step`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

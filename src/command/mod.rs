@@ -18,7 +18,7 @@ pub mod introspect;
 pub mod keys;
 pub mod table;
 
-pub use keys::{Begin, Find, FoundKeys, KeyFinder, KeyFlags, KeySpec};
+pub use keys::{Begin, Find, FoundKeys, KeyFinder, KeyFlags, KeySpec, Reach};
 pub use table::{Command, Lookup, Table, table};
 
 /// What runs a command: a plain function without I/O, lock or clock. The reply goes to `call.reply`.
@@ -147,6 +147,8 @@ pub struct Row {
     pub keys: &'static [KeySpec],
     /// Finds the keys for COMMAND GETKEYS where the specs cannot tell all about them.
     pub key_finder: Option<KeyFinder>,
+    /// Finds the keys whose shards are locked where the specs cannot tell.
+    pub reach: Option<Reach>,
     pub group: Group,
     /// The version of Redis that introduced it.
     pub since: &'static str,
@@ -171,6 +173,7 @@ impl Row {
             explicit_acl: Acl::empty(),
             keys: &[],
             key_finder: None,
+            reach: None,
             group,
             since,
             tips: &[],
@@ -200,6 +203,12 @@ impl Row {
     /// Sets the function that knows the keys better than the specs.
     pub const fn key_finder(mut self, finder: KeyFinder) -> Row {
         self.key_finder = Some(finder);
+        self
+    }
+
+    /// Sets the function that knows which keys are used, where the specs do not.
+    pub const fn reach(mut self, reach: Reach) -> Row {
+        self.reach = Some(reach);
         self
     }
 

@@ -9,12 +9,15 @@ pub mod connection;
 pub mod debug;
 pub mod generic;
 pub mod geo;
+pub mod hash;
 pub mod hyperloglog;
 pub mod info;
+pub mod list;
 pub mod persistence;
 pub mod pubsub;
 pub mod replication;
 pub mod set;
+pub mod sort;
 pub mod string;
 #[cfg(test)]
 pub mod testing;
@@ -40,13 +43,18 @@ pub const FAMILIES: &[&[Row]] = &[
     generic::database::ROWS,
     generic::object::ROWS,
     generic::dump::ROWS,
+    generic::migrate::ROWS,
+    hyperloglog::ROWS,
+    hash::ROWS,
     geo::ROWS,
     hyperloglog::ROWS,
     info::ROWS,
+    list::ROWS,
     persistence::ROWS,
     pubsub::ROWS,
     replication::ROWS,
     set::ROWS,
+    sort::ROWS,
     string::ROWS,
     transaction::ROWS,
     zset::ROWS,

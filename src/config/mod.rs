@@ -25,7 +25,7 @@ pub use access::SetError;
 pub use args::{Loaded, is_toml, load};
 pub use directive::{Change, Directive};
 pub use file::{StartError, parse_lines};
-pub use kinds::Share;
+pub use kinds::{Share, memory};
 pub use lists::{ClientClass, Limit, SavePoint, os_text};
 pub use not_built::NotBuilt;
 pub use table::{Config, DIRECTIVES};

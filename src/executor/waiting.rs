@@ -25,7 +25,7 @@ type Line<'r> = (&'static Command, &'r [Arg<'r>]);
 
 /// The keys of a request.
 fn keys_of(command: &Command, args: &[Arg<'_>], into: &mut Vec<Box<[u8]>>) {
-    into.extend(key_positions(command.row, args).iter().map(|at| args[*at].bytes().into()));
+    into.extend(key_positions(command.row, args).iter().flatten().map(|at| args[*at].bytes().into()));
 }
 
 /// Locks the shards of waiters whom the command may serve, in addition to its own. Usually there are none.

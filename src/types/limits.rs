@@ -16,6 +16,8 @@ pub struct Limits {
     pub list_max_listpack_size: i64,
     /// Nodes at either end of a list that are never compressed; 0: none is.
     pub list_compress_depth: usize,
+    /// Elements of a list from this size on have a node of their own, even if a node could hold more.
+    pub list_packed_threshold: usize,
     /// 0: no limit.
     pub stream_node_max_bytes: usize,
     /// 0: no limit.
@@ -23,6 +25,28 @@ pub struct Limits {
     pub hll_sparse_max_bytes: usize,
     /// For the tables of large values.
     pub hasher: Hasher,
+}
+
+impl Default for Limits {
+    /// The directives' defaults, with a hash that is no secret: for tools and tests.
+    fn default() -> Limits {
+        Limits {
+            hash_max_listpack_entries: 512,
+            hash_max_listpack_value: 64,
+            set_max_intset_entries: 512,
+            set_max_listpack_entries: 128,
+            set_max_listpack_value: 64,
+            zset_max_listpack_entries: 128,
+            zset_max_listpack_value: 64,
+            list_max_listpack_size: -2,
+            list_compress_depth: 0,
+            list_packed_threshold: 1 << 30,
+            stream_node_max_bytes: 4096,
+            stream_node_max_entries: 100,
+            hll_sparse_max_bytes: 3000,
+            hasher: Hasher::new((0, 0)),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -40,6 +64,7 @@ pub(crate) mod tests {
         zset_max_listpack_value: 64,
         list_max_listpack_size: -2,
         list_compress_depth: 0,
+        list_packed_threshold: 1 << 30,
         stream_node_max_bytes: 4096,
         stream_node_max_entries: 100,
         hll_sparse_max_bytes: 3000,

@@ -78,6 +78,12 @@ impl Hashing {
     }
 }
 
+impl std::fmt::Debug for Map {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Map({} elements)", self.len)
+    }
+}
+
 impl Map {
     /// An empty table.
     pub fn new(hasher: Hasher) -> Map {

@@ -437,25 +437,11 @@ impl ExactSizeIterator for Members<'_> {}
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::keyspace::Hasher;
+    use crate::types::limits::tests::LIMITS;
     use proptest::prelude::*;
 
     fn limits(entries: usize) -> Limits {
-        Limits {
-            hash_max_listpack_entries: 0,
-            hash_max_listpack_value: 0,
-            set_max_intset_entries: 0,
-            set_max_listpack_entries: 0,
-            set_max_listpack_value: 0,
-            zset_max_listpack_entries: entries,
-            zset_max_listpack_value: 8,
-            list_max_listpack_size: 0,
-            list_compress_depth: 0,
-            stream_node_max_bytes: 0,
-            stream_node_max_entries: 0,
-            hll_sparse_max_bytes: 0,
-            hasher: Hasher::new((1, 2)),
-        }
+        Limits { zset_max_listpack_entries: entries, zset_max_listpack_value: 8, ..LIMITS }
     }
 
     type Model = Vec<(f64, Vec<u8>)>;

@@ -252,6 +252,11 @@ impl Generator {
             "radius" => rng.pick(&["0", "1", "100", "1000", "5000", "20000", "1e9", "0.5", "-1", "x"]).into(),
             "unit" => rng.pick(&["m", "km", "ft", "mi", "KM", "junk"]).into(),
             "value" => return value(rng),
+            // A key of another type now and then.
+            "hashkey" if rng.chance(3) => format!("k{}", rng.below(30)),
+            "hashkey" => format!("hash{}", rng.below(8)),
+            "hashfield" if rng.chance(3) => return value(rng),
+            "hashfield" => rng.below(25).to_string(),
             // Mostly keys of their own, so that sketches live long.
             "sketch" => format!("{}{}", rng.pick(&["h", "h", "h", "h", "h", "k"]), rng.below(4)),
             "element" => rng.below(3000).to_string(),
@@ -260,6 +265,11 @@ impl Generator {
             "setkey" if rng.chance(3) => format!("k{}", rng.below(30)),
             "setkey" => format!("set{}", rng.below(8)),
             "member" => return member(rng),
+            "listkey" if rng.chance(3) => format!("k{}", rng.below(30)),
+            "listkey" => format!("list{}", rng.below(8)),
+            "side" => rng.pick(&["LEFT", "RIGHT", "LEFT", "RIGHT", "left", "junk"]).into(),
+            "position" => near_zero(rng, 12, INDEXES),
+            "sortpattern" => rng.pick(SORT_PATTERNS).into(),
             "nonpositive" => rng.pick(&["0", "-1", "x", ""]).into(),
             "int" => return rng.pick(INTS).into(),
             "float" => return if rng.chance(60) { rng.pick(FLOATS).into() } else { random_float(rng) },

@@ -147,6 +147,9 @@ pub const INTS: &[&str] = &[
     "1e3",
 ];
 
+/// What SORT looks for under the keys that elements (see [`member`]) name.
+pub const SORT_PATTERNS: &[&str] = &["k*", "k1*", "#", "nosort", "none*", "set*", "k*->f", "*", ""];
+
 pub const FLOATS: &[&str] = &[
     "0",
     "1",

@@ -21,6 +21,14 @@ pub const ANNOUNCED_VERSION: &str = "7.2.4";
 
 const WANTED: &[Wanted] = &[
     Wanted {
+        reason: "small lists are listpacks since 7.2",
+        holds: |args, oracle, tested| {
+            name(args) == "OBJECT"
+                && oracle.bytes() == Some(b"quicklist")
+                && tested.bytes() == Some(b"listpack")
+        },
+    },
+    Wanted {
         reason: "small sets of strings are listpacks since 7.2",
         holds: |args, oracle, tested| {
             name(args) == "OBJECT"
