@@ -110,7 +110,6 @@ errors! {
     NUMKEYS_NOT_POSITIVE = "ERR numkeys should be greater than 0";
     COUNT_NOT_POSITIVE = "ERR count should be greater than 0";
     VALUE_OUT_OF_RANGE = "ERR value is out of range";
-    NOT_IN_LONG_RANGE = "ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807";
     NOT_INTEGER = "ERR value is not an integer or out of range";
     NOT_FLOAT = "ERR value is not a valid float";
     NO_SUCH_KEY = "ERR no such key";

@@ -47,6 +47,7 @@ pub const FAMILIES: &[&[Row]] = &[
     hyperloglog::ROWS,
     hash::ROWS,
     geo::ROWS,
+    hyperloglog::ROWS,
     info::ROWS,
     list::ROWS,
     persistence::ROWS,

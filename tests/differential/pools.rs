@@ -337,3 +337,58 @@ pub const JUNK: &[&str] = &[
     "nan",
     "GET",
 ];
+
+/// Members of sorted sets: integers and not, empty, around the length that a listpack may hold.
+pub const MEMBERS: &[&str] = &[
+    "a",
+    "b",
+    "c",
+    "aa",
+    "ab",
+    "",
+    "0",
+    "10",
+    "-5",
+    "007",
+    "a b",
+    "b\0x",
+    "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
+    "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
+];
+
+/// Scores, and what is none.
+pub const SCORES: &[&str] = &[
+    "0",
+    "-0",
+    "1",
+    "2",
+    "-1",
+    "0.1",
+    "1.5",
+    "3.0",
+    "inf",
+    "-inf",
+    "+inf",
+    "1e3",
+    "1e-5",
+    "1e16",
+    "1e17",
+    "1e300",
+    "-1e300",
+    "5e-324",
+    "0.3333333333333333",
+    "4503599627370497",
+    "9007199254740993",
+    "123456789012345678",
+    "0x10",
+    "1e400",
+    "1e-400",
+    "nan",
+    "x",
+    "",
+    " 1",
+];
+
+/// Ends of ranges of members.
+pub const LEX_ENDS: &[&str] =
+    &["-", "+", "-", "+", "[", "(", "[a", "(b", "[m", "(m2", "[m300", "[\u{ff}", "x", "", "++"];
