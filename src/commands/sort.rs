@@ -371,7 +371,7 @@ mod tests {
         bench.run("rpush l 2 1");
         bench.logged();
         bench.check("sort l get # get w_* store d", ":4");
-        bench.check("lrange d 0 -1", "*4 $1 1 $0  $1 2 $0 ");
+        bench.check("lrange d 0 -1", "*4 $1 1 $0  $1 2 $0");
         bench.check("object encoding d", "$8 listpack");
         bench.check("sort none store d", ":0");
         bench.check("exists d", ":0");
