@@ -182,6 +182,8 @@ pub enum Takeover {
     Configure { pairs: crate::config_apply::Pairs, local: bool },
     /// CONFIG REWRITE: no further request is read until the file is on disk.
     RewriteConfig,
+    /// MIGRATE: no further request is read until the keys have arrived, or have not.
+    Migrate(crate::migrate::Order),
     /// A blocking command: no further request is read until `Client::waiter` has ended.
     Block,
     /// Nothing is read for so long (DEBUG SLEEP, without blocking the thread).

@@ -250,14 +250,26 @@ impl Effects {
         Effects { wanted, list: Vec::new() }
     }
 
-    /// Adds the deletion of expired keys.
+    /// Adds a request.
+    pub fn add<A: AsRef<[u8]>>(&mut self, db: u16, args: &[A]) {
+        if self.wanted {
+            let mut request = Vec::new();
+            encode::request(&mut request, args);
+            self.list.push(Effect { db, request });
+        }
+    }
+
+    /// Adds the deletion of expired keys and fields.
     pub fn add_expired(&mut self, view: &mut View<'_>, lazy: bool) {
         for expired in view.take_expired() {
-            if self.wanted {
-                let mut request = Vec::new();
-                encode::request(&mut request, &[if lazy { b"UNLINK" } else { &b"DEL"[..] }, &expired.key]);
-                self.list.push(Effect { db: expired.db, request });
-            }
+            let name = match (expired.fields.is_empty(), lazy) {
+                (true, true) => &b"UNLINK"[..],
+                (true, false) => b"DEL",
+                (false, _) => b"HDEL",
+            };
+            let fields = expired.fields.iter().map(|field| &**field);
+            let words: Vec<&[u8]> = [name, &expired.key].into_iter().chain(fields).collect();
+            self.add(expired.db, &words);
         }
     }
 

@@ -12,7 +12,7 @@
 //! # What holds everywhere
 //!
 //! - **Layers.** net → resp → command → keyspace → types. `rdb` knows bytes in, bytes out. Types know no clients, time or
-//!   replies. Only `net`, `replication::{link, master, wait}`, `control` and `cron` await. Nobody matches on a command's name
+//!   replies. Only `net`, `replication::{link, master, wait}`, `migrate`, `control` and `cron` await. Nobody matches on a command's name
 //!   outside its row; nobody but [`clock`] asks the time, nobody but [`world`] the operating system for chance.
 //! - **One gate.** A stored value changes in [`keyspace::shard`] alone: there the running snapshot gets the old value first, WATCH
 //!   hears of it, the expiry index follows.
@@ -83,6 +83,7 @@ pub mod keyspace;
 pub mod loader;
 pub mod logging;
 pub mod memory;
+pub mod migrate;
 pub mod monitor;
 pub mod net;
 pub mod persistence;

@@ -8,6 +8,9 @@ use crate::keyspace::{Blob, Entry, Hasher, Keyspace, Shard, access, shard_of};
 use crate::rdb::{Eviction, Item, Value};
 use crate::replication::log::ReplId;
 
+/// How many empty keys are named in the log.
+const EMPTY_KEYS_LOGGED: u64 = 10;
+
 /// What becomes of keys that have expired already.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Expired {
@@ -29,6 +32,8 @@ pub struct Loader {
     pub keys: u64,
     /// Keys left out.
     pub expired_keys: Vec<(u16, Vec<u8>)>,
+    /// Keys left out because their collections have no elements.
+    pub empty_keys: u64,
     pub repl_id: Option<ReplId>,
     pub repl_offset: Option<u64>,
     pub stream_db: u16,
@@ -57,6 +62,7 @@ impl Loader {
             expired,
             keys: 0,
             expired_keys: Vec::new(),
+            empty_keys: 0,
             repl_id: None,
             repl_offset: None,
             stream_db: 0,
@@ -126,6 +132,11 @@ impl Loader {
             Value::Int(n) => NewValue::Int(n),
             Value::Str(bytes) => crate::executor::string_value(bytes),
             Value::Owned(bytes) => NewValue::Blob(Blob::new(bytes)),
+            Value::Object(object) => NewValue::Object(object),
+            Value::Empty => {
+                self.skip_empty(key);
+                return Ok(());
+            }
         };
         let bits = match eviction {
             Eviction::None => self.policy.initial(self.now_ms),
@@ -135,6 +146,14 @@ impl Loader {
         shard.insert(self.db, hash, Entry::new(hash, key, value, expiry_ms, bits));
         self.keys += 1;
         Ok(())
+    }
+
+    /// Old servers' bugs left collections without elements in files: they are passed over, as in Redis.
+    fn skip_empty(&mut self, key: &[u8]) {
+        self.empty_keys += 1;
+        if self.empty_keys <= EMPTY_KEYS_LOGGED {
+            tracing::info!("rdbLoadObject skipping empty key: {}", String::from_utf8_lossy(key));
+        }
     }
 
     /// The shards, for [`crate::keyspace::Held::adopt`].

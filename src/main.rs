@@ -1,5 +1,7 @@
 //! The binary: `redpoll`, or by another name redis-server, redis-check-rdb, redis-check-aof.
 
+use redpoll::keyspace::Hasher;
+use redpoll::types::Limits;
 use redpoll::{config, control, logging, rdb};
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -58,7 +60,9 @@ fn fail(text: &str) -> ExitCode {
 fn check_rdb(args: &[String]) -> ExitCode {
     let [path] = args else { return fail("Usage: redis-check-rdb <rdb-file-name>") };
     let now_ms = redpoll::clock::Clock::default().now_ms();
-    match rdb::check::check(path, std::fs::File::open(path), now_ms, &mut std::io::stdout()) {
+    let entropy = redpoll::world::Entropy::default();
+    let limits = Limits { hasher: Hasher::new((entropy.next(), entropy.next())), ..Limits::default() };
+    match rdb::check::check(path, std::fs::File::open(path), &limits, now_ms, &mut std::io::stdout()) {
         Ok(report) if report.ok => ExitCode::SUCCESS,
         _ => ExitCode::FAILURE,
     }

@@ -148,7 +148,7 @@ pub fn read_file(server: &Server, path: &Path, expired: Expired) -> Result<Loade
     state.load_done_bytes.store(0, Relaxed);
     state.load_started_ms.store(server.clock.now_ms(), Relaxed);
     let mut loader = Loader::new(&server.keyspace, server.clock.now_ms(), server.access_policy(), expired);
-    let mut decoder = Decoder::new(server.config.load().rdbchecksum);
+    let mut decoder = Decoder::new(server.verifies_checksums(), (**server.limits()).clone());
     let mut chunk = vec![0; READ_BYTES];
     while !decoder.is_done() {
         let n = file.read(&mut chunk).map_err(LoadFailure::Io)?;
@@ -174,20 +174,27 @@ pub fn install(server: &Server, mut loader: Loader, adopt_history: bool) {
     state.last_load_keys.store(loader.keys, Relaxed);
     state.last_load_expired.store(loader.expired_keys.len() as u64, Relaxed);
     let history = loader.repl_id.zip(loader.repl_offset).filter(|_| adopt_history);
+    let (loader_keys, empty_keys) = (loader.keys, loader.empty_keys);
     let (stream_db, expired) = (loader.stream_db, std::mem::take(&mut loader.expired_keys));
     let mut held = server.keyspace.lock_all();
     held.adopt(loader.into_shards());
     if let Some((id, offset)) = history {
         adopt_history_of(server, id, offset, stream_db);
-        tracing::info!(
-            "Done loading RDB, keys loaded: {}, keys expired: {}.",
-            state.last_load_keys.load(Relaxed),
-            expired.len()
-        );
     }
+    log_loaded(loader_keys, expired.len(), empty_keys);
     log_expired(server, &expired);
     drop(held);
     state.changes_at_save.store(server.changes(), Relaxed);
+}
+
+fn log_loaded(keys: u64, expired: usize, empty: u64) {
+    if empty == 0 {
+        tracing::info!("Done loading RDB, keys loaded: {keys}, keys expired: {expired}.");
+    } else {
+        tracing::warn!(
+            "Done loading RDB, keys loaded: {keys}, keys expired: {expired}, empty keys skipped: {empty}."
+        );
+    }
 }
 
 fn adopt_history_of(server: &Server, id: crate::replication::log::ReplId, offset: u64, stream_db: u16) {
@@ -240,6 +247,7 @@ pub fn load_at_start(server: &Server) -> Result<(), String> {
         }
         Err(LoadFailure::Broken(text)) => {
             tracing::warn!("{text}");
+            tracing::warn!("Terminating server after rdb file reading failure.");
             Err("Fatal error loading the DB, check server logs. Exiting.".into())
         }
     }

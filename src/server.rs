@@ -57,6 +57,8 @@ pub struct Server {
     pub started_ms: i64,
     /// DEBUG SET-ACTIVE-EXPIRE.
     pub active_expire: AtomicBool,
+    /// DEBUG SET-SKIP-CHECKSUM-VALIDATION: checksums of files and payloads are not looked at.
+    pub skip_checksums: AtomicBool,
     /// One change of the configuration at a time.
     pub config_changes: Mutex<()>,
     io_threads: OnceLock<IoThreads>,
@@ -130,6 +132,7 @@ impl Server {
             run_id: ReplId::random(&entropy),
             started_ms: clock.now_ms(),
             active_expire: AtomicBool::new(true),
+            skip_checksums: AtomicBool::new(false),
             config_changes: Mutex::new(()),
             io_threads: OnceLock::new(),
             trouble: AtomicU32::new(0),
@@ -336,6 +339,11 @@ impl Server {
     #[inline]
     pub fn limits(&self) -> Guard<Arc<Limits>> {
         self.limits.load()
+    }
+
+    /// Must the checksums of RDB files be right?
+    pub fn verifies_checksums(&self) -> bool {
+        self.config.load().rdbchecksum && !self.skip_checksums.load(Relaxed)
     }
 
     /// DEBUG QUICKLIST-PACKED-THRESHOLD; 0: as it was at the start.

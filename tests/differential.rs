@@ -106,7 +106,7 @@ fn a_difference_is_found_and_shrunk() {
     let Some(mut pair) = Pair::of(&binary, &["--maxmemory-policy", "allkeys-lfu"], &CONNECTIONS) else {
         return;
     };
-    let steps = Generator::new(1).steps(CHECKPOINT_STEPS);
+    let steps = Generator::new(1).steps(10 * CHECKPOINT_STEPS);
     let difference = pair.run(&steps).expect_err("OBJECT FREQ and IDLETIME differ");
     let (fewer, difference) = shrink::shrink(&mut pair, &steps[..=difference.at]).expect("it happens again");
     assert!(fewer.len() <= 2, "{}{}", listed(&fewer), difference.shown());
@@ -126,6 +126,7 @@ macro_rules! edge_scripts {
 edge_scripts! {
     edge_strings: "strings.txt",
     edge_bitmaps: "bitmaps.txt",
+    edge_hashes: "hashes.txt",
     edge_hyperloglog: "hyperloglog.txt",
     edge_keys: "keys.txt",
     edge_lists: "lists.txt",

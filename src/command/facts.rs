@@ -10,7 +10,23 @@ use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 
 /// Commands that came after 7.2, with the version that their documentation names.
-const NEWER: &[(&str, &str)] = &[("delex", "8.4.0"), ("digest", "8.4.0"), ("msetex", "8.4.0")];
+const NEWER: &[(&str, &str)] = &[
+    ("hexpire", "7.4.0"),
+    ("hpexpire", "7.4.0"),
+    ("hexpireat", "7.4.0"),
+    ("hpexpireat", "7.4.0"),
+    ("httl", "7.4.0"),
+    ("hpttl", "7.4.0"),
+    ("hexpiretime", "7.4.0"),
+    ("hpexpiretime", "7.4.0"),
+    ("hpersist", "7.4.0"),
+    ("hgetdel", "8.0.0"),
+    ("hgetex", "8.0.0"),
+    ("hsetex", "8.0.0"),
+    ("delex", "8.4.0"),
+    ("digest", "8.4.0"),
+    ("msetex", "8.4.0"),
+];
 
 fn facts() -> Map<String, Value> {
     serde_json::from_str(include_str!("../../tests/data/commands.json")).expect("the facts are JSON")

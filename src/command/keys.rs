@@ -57,6 +57,11 @@ pub struct KeySpec {
 }
 
 impl KeySpec {
+    /// Keys that a keyword precedes.
+    pub const fn keyword(word: &'static str, from: i32, find: Find, flags: KeyFlags) -> KeySpec {
+        KeySpec { flags, begin: Begin::Keyword { word, from }, find, notes: None }
+    }
+
     /// One key at `index`.
     pub const fn one(index: usize, flags: KeyFlags) -> KeySpec {
         KeySpec::range(index, 0, 1, flags)

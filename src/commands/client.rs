@@ -113,6 +113,16 @@ fn listed(call: &Call<'_, '_>) -> Result<Vec<Arc<Shared>>, Error> {
     }
 }
 
+/// Logs that a client reads too slowly and is cut off, in the words by which operators look for it.
+pub fn warn_of_output_limit(client: &Shared, now_ms: i64) {
+    let mut line = String::new();
+    describe(&mut line, client, now_ms);
+    tracing::warn!(
+        "Client {} scheduled to be closed ASAP for overcoming of output buffer limits.",
+        line.trim_end()
+    );
+}
+
 /// One line of CLIENT LIST.
 fn describe(text: &mut String, client: &Shared, now_ms: i64) {
     let load = |n: &std::sync::atomic::AtomicUsize| n.load(Relaxed);

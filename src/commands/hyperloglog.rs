@@ -54,7 +54,7 @@ fn store(call: &mut Call<'_, '_>, key: &[u8], sketch: &Sketch) -> Result<(), Err
 }
 
 fn sparse_max_bytes(call: &Call<'_, '_>) -> usize {
-    call.server.config.load().hll_sparse_max_bytes as usize
+    call.server.limits().hll_sparse_max_bytes
 }
 
 const PFADD: Row = Row::new("pfadd", -2, Group::Hyperloglog, "2.8.9", pfadd)

@@ -8,6 +8,8 @@ pub mod config;
 pub mod connection;
 pub mod debug;
 pub mod generic;
+pub mod geo;
+pub mod hash;
 pub mod hyperloglog;
 pub mod info;
 pub mod list;
@@ -20,6 +22,7 @@ pub mod string;
 #[cfg(test)]
 pub mod testing;
 pub mod transaction;
+pub mod zset;
 
 use crate::command::Row;
 use crate::error::Error;
@@ -40,7 +43,10 @@ pub const FAMILIES: &[&[Row]] = &[
     generic::database::ROWS,
     generic::object::ROWS,
     generic::dump::ROWS,
+    generic::migrate::ROWS,
     hyperloglog::ROWS,
+    hash::ROWS,
+    geo::ROWS,
     info::ROWS,
     list::ROWS,
     persistence::ROWS,
@@ -50,6 +56,7 @@ pub const FAMILIES: &[&[Row]] = &[
     sort::ROWS,
     string::ROWS,
     transaction::ROWS,
+    zset::ROWS,
 ];
 
 /// The handler of a container's own row, which is asked only when the subcommand is missing.

@@ -27,7 +27,11 @@ impl Default for Bench {
 impl Bench {
     /// An empty server that keeps a log.
     pub fn new() -> Bench {
-        let config = Config { enable_debug_command: crate::config::enums::Allow::Yes, ..Config::default() };
+        Bench::with(Config { enable_debug_command: crate::config::enums::Allow::Yes, ..Config::default() })
+    }
+
+    /// An empty server with this configuration that keeps a log.
+    pub fn with(config: Config) -> Bench {
         let server = Server::new(config);
         server.clock.freeze(NOW_MS);
         server.log.want();

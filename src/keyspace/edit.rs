@@ -60,6 +60,8 @@ pub struct Edit<'v, 'k, T: ObjectType> {
     value: Option<T>,
     event: Event,
     changes: u64,
+    /// The earliest expiry of its elements when it was taken out.
+    next_expiry_ms: Option<i64>,
 }
 
 impl<'v, 'k, T: ObjectType> Edit<'v, 'k, T> {
@@ -70,7 +72,8 @@ impl<'v, 'k, T: ObjectType> Edit<'v, 'k, T> {
         value: T,
         event: Event,
     ) -> Edit<'v, 'k, T> {
-        Edit { view, key, hash, at, value: Some(value), event, changes: 0 }
+        let next_expiry_ms = value.next_expiry_ms();
+        Edit { view, key, hash, at, value: Some(value), event, changes: 0, next_expiry_ms }
     }
 
     /// Changes the value. What `change` returns tells whether it did.
@@ -114,8 +117,14 @@ impl<T: ObjectType> Drop for Edit<'_, '_, T> {
         let value = self.value.take().expect(HELD);
         let gone = T::VANISHES && value.has_no_elements();
         let (view, key, hash, changes) = (&mut *self.view, self.key, self.hash, self.changes);
+        let (before_ms, after_ms) = (self.next_expiry_ms, value.next_expiry_ms());
         match self.at {
-            Some(at) => view.end_edit(hash, at, key, value.into_object(), changes),
+            Some(at) => {
+                if before_ms != after_ms {
+                    view.move_field_expiry(hash, before_ms, after_ms);
+                }
+                view.end_edit(hash, at, key, value.into_object(), changes);
+            }
             None if changes == 0 || gone => return,
             None => view.create_object(hash, key, value.into_object(), changes),
         }

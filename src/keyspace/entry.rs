@@ -23,6 +23,7 @@
 
 use super::blob::{BLOB_MIN_BYTES, Blob};
 use crate::error::{self, Error};
+use crate::types::hash::Hash;
 use crate::types::{Object, ObjectType};
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error, realloc};
 use std::marker::PhantomData;
@@ -418,6 +419,15 @@ impl Entry {
     #[inline]
     pub fn object<T: ObjectType>(&self) -> Result<Reading<'_, T>, Error> {
         self.read_as().ok_or(error::WRONG_TYPE)
+    }
+
+    /// The earliest expiry of the fields of a hash. O(1).
+    #[inline]
+    pub fn next_field_expiry_ms(&self) -> Option<i64> {
+        if self.header().kind < KIND_OBJECT {
+            return None;
+        }
+        self.read_as::<Hash>()?.next_expiry_ms()
     }
 
     /// Takes the value out if it is of type `T`; until [`Entry::put_back`] the entry holds the integer 0.

@@ -94,6 +94,19 @@ impl ExpiryIndex {
         }
     }
 
+    /// A key expires at another time than before, or began or ceased to expire. O(log n).
+    pub fn change(&mut self, hash: u64, old: Option<i64>, new: Option<i64>) {
+        if old == new {
+            return;
+        }
+        if let Some(at) = old {
+            self.remove(at, hash);
+        }
+        if let Some(at) = new {
+            self.insert(at, hash);
+        }
+    }
+
     fn join(&mut self, at: usize) {
         let right = if at + 1 < self.chunks.len() { at + 1 } else { at };
         if right == 0 || self.chunks[right - 1].len() + self.chunks[right].len() > CHUNK_ITEMS * 3 / 4 {

@@ -42,6 +42,8 @@ impl std::fmt::Debug for Table {
 pub struct Db {
     table: Table,
     expiry: ExpiryIndex,
+    /// When which hash loses its next field.
+    fields: ExpiryIndex,
     /// The database's number when the running snapshot began; SWAPDB moves it along with the tables.
     snapshot_db: u16,
     /// Where the walk stands: `None` when it is through (or none runs).
@@ -223,6 +225,11 @@ impl Shard {
         self.db_mut(db).table.at_mut(at).take_out()
     }
 
+    /// The earliest expiry of a hash's fields is another one now.
+    pub fn move_field_expiry(&mut self, db: u16, hash: u64, old: Option<i64>, new: Option<i64>) {
+        self.db_mut(db).fields.change(hash, old, new);
+    }
+
     /// Puts an object back that has changed so many times, or not at all.
     pub fn end_edit(&mut self, db: u16, at: Position, key: &[u8], object: Object, changes: u64) {
         self.db_mut(db).table.at_mut(at).put_back(object);
@@ -276,6 +283,7 @@ impl Shard {
         if let Some(at) = entry.expiry_ms() {
             db.expiry.insert(at, hash);
         }
+        db.fields.change(hash, None, entry.next_field_expiry_ms());
         db.table.insert(hash, entry, |key| hasher.hash(key));
     }
 
@@ -293,7 +301,7 @@ impl Shard {
         let epoch = self.epoch;
         let db = &mut self.dbs[usize::from(db)];
         let entry = db.table.at_mut(at);
-        let old = entry.expiry_ms();
+        let (old, old_field) = (entry.expiry_ms(), entry.next_field_expiry_ms());
         let new = match ttl {
             Ttl::Keep => old,
             Ttl::Clear => None,
@@ -310,9 +318,9 @@ impl Shard {
             }
             entry.set_access(access);
         }
-        if old != new {
-            db.move_expiry(hash, old, new);
-        }
+        let new_field = entry.next_field_expiry_ms();
+        db.expiry.change(hash, old, new);
+        db.fields.change(hash, old_field, new_field);
         garbage.into_iter().for_each(|entry| self.reaper.bury(entry));
         old
     }
@@ -358,6 +366,7 @@ impl Shard {
         if let Some(expiry) = entry.expiry_ms() {
             db.expiry.remove(expiry, hash);
         }
+        db.fields.change(hash, entry.next_field_expiry_ms(), None);
         entry
     }
 
@@ -369,7 +378,7 @@ impl Shard {
         let entry = part.table.at_mut(at);
         let old = entry.expiry_ms();
         entry.set_expiry(hash, expiry_ms);
-        part.move_expiry(hash, old, expiry_ms);
+        part.expiry.change(hash, old, expiry_ms);
         self.changed(db, key);
         true
     }
@@ -444,7 +453,7 @@ impl Shard {
             _ => {}
         }
         if keys > 0 {
-            self.reaper.bury(old.expiry);
+            self.reaper.bury((old.expiry, old.fields));
         }
         self.stats.dirty += keys as u64;
         self.waiting.touch_all(db);
@@ -478,15 +487,13 @@ impl Shard {
     /// One key that is due at `now_ms`, by the index: `None` when nothing is.
     pub fn first_due(&self, db: u16, now_ms: i64) -> Option<Vec<u8>> {
         let part = self.db(db);
-        let (_, hash) = part.expiry.first_due(now_ms)?;
-        let mut key = None;
-        part.table.for_each_near(hash, HASH_BITS, |entry| {
-            if key.is_none() && entry.expiry_ms().is_some_and(|at| at < now_ms) {
-                key = Some(entry.key().to_vec());
-            }
-        });
-        debug_assert!(key.is_some(), "an item of the expiry index names a bucket with a due key");
-        key
+        part.find_due(&part.expiry, now_ms, Entry::expiry_ms)
+    }
+
+    /// One hash that has due fields at `now_ms`, by the index: `None` when there is none.
+    pub fn first_with_due_fields(&self, db: u16, now_ms: i64) -> Option<Vec<u8>> {
+        let part = self.db(db);
+        part.find_due(&part.fields, now_ms, Entry::next_field_expiry_ms)
     }
 
     /// Begins a snapshot: from now on, what changes is captured first.
@@ -526,7 +533,7 @@ impl Shard {
 
     /// Bytes that the tables and indexes occupy beside the entries.
     pub fn overhead_bytes(&self) -> usize {
-        self.dbs.iter().map(|db| db.table.overhead_bytes() + db.expiry.size_bytes()).sum()
+        self.dbs.iter().map(|db| db.overhead_bytes()).sum()
     }
 
     /// Takes over the data of `other` (freshly loaded, never walked). The old data goes to the running snapshot, if there
@@ -548,13 +555,26 @@ impl Shard {
 }
 
 impl Db {
-    fn move_expiry(&mut self, hash: u64, old: Option<i64>, new: Option<i64>) {
-        if let Some(at) = old {
-            self.expiry.remove(at, hash);
-        }
-        if let Some(at) = new {
-            self.expiry.insert(at, hash);
-        }
+    /// A key that `index` calls due at `now_ms`; `expiry_ms` tells what the index says of an entry.
+    fn find_due(
+        &self,
+        index: &ExpiryIndex,
+        now_ms: i64,
+        expiry_ms: impl Fn(&Entry) -> Option<i64>,
+    ) -> Option<Vec<u8>> {
+        let (_, hash) = index.first_due(now_ms)?;
+        let mut key = None;
+        self.table.for_each_near(hash, HASH_BITS, |entry| {
+            if key.is_none() && expiry_ms(entry).is_some_and(|at| at < now_ms) {
+                key = Some(entry.key().to_vec());
+            }
+        });
+        debug_assert!(key.is_some(), "an item of an expiry index names a bucket with a due key");
+        key
+    }
+
+    fn overhead_bytes(&self) -> usize {
+        self.table.overhead_bytes() + self.expiry.size_bytes() + self.fields.size_bytes()
     }
 }
 

@@ -15,6 +15,7 @@ use super::table::Position;
 use super::watch::Watches;
 use super::{Keyspace, SHARDS, shard_of};
 use crate::error::{self, Error};
+use crate::types::hash::Hash;
 use crate::types::{Object, ObjectType};
 use parking_lot::MutexGuard;
 use smallvec::SmallVec;
@@ -150,12 +151,20 @@ pub enum Viewer {
     MasterStream,
 }
 
-/// A key that a view found expired and deleted; its DEL belongs into the log.
+/// A key, or fields of a hash, that a view found expired and deleted; their DEL or HDEL belongs into the log.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ExpiredKey {
     pub db: u16,
     pub key: Box<[u8]>,
+    /// The fields; none: the key as a whole.
+    pub fields: Vec<Box<[u8]>>,
 }
+
+/// Due fields that are deleted when their hash is looked at; more are invisible until active expiry deletes them. Some hundred
+/// microseconds.
+const DUE_FIELDS_AT_ONCE: usize = 500;
+/// Fields of a hash go because their time has come.
+const HEXPIRED: Event = Event::new(Class::HASH, "hexpired");
 
 /// The circumstances of an execution unit.
 #[derive(Clone, Copy, Debug)]
@@ -374,7 +383,7 @@ impl<'k> View<'k> {
         let shard = self.shard(hash);
         shard.remove(db, hash, key);
         shard.stats.expired += 1;
-        self.expired.push(ExpiredKey { db, key: key.into() });
+        self.expired.push(ExpiredKey { db, key: key.into(), fields: Vec::new() });
         self.notify(events::EXPIRED, key);
         self.collect_ready(hash);
     }
@@ -408,7 +417,54 @@ impl<'k> View<'k> {
     /// # Errors
     /// `WRONGTYPE` when a value of another type is there.
     pub fn object<T: ObjectType>(&mut self, key: &[u8]) -> Result<Option<Reading<'_, T>>, Error> {
-        self.read(key).map(Entry::object).transpose()
+        let hash = self.hash(key);
+        let db = self.db;
+        let Some(at) = self.locate(hash, key, Purpose::Read) else { return Ok(None) };
+        let Some(at) = self.drop_due_elements::<T>(hash, key, at) else { return Ok(None) };
+        self.shard(hash).at(db, at).object().map(Some)
+    }
+
+    /// The time by which elements are there or not: those due before it are invisible. The master's stream sees all.
+    #[inline]
+    pub fn elements_as_of_ms(&self) -> i64 {
+        if self.moment.viewer == Viewer::MasterStream { i64::MIN } else { self.moment.now_ms }
+    }
+
+    /// Deletes elements that are due, if it is this viewer's to do so: not all where they are many. Returns where the key is then.
+    #[inline]
+    fn drop_due_elements<T: ObjectType>(&mut self, hash: u64, key: &[u8], at: Position) -> Option<Position> {
+        let (db, now_ms) = (self.db, self.moment.now_ms);
+        let next_ms = self.shard(hash).at(db, at).read_as::<T>().and_then(|value| value.next_expiry_ms());
+        if next_ms.is_none_or(|at| at >= now_ms) || self.moment.viewer != Viewer::OnMaster {
+            return Some(at);
+        }
+        self.bury_due_fields(hash, key, DUE_FIELDS_AT_ONCE);
+        self.shard(hash).find(db, hash, key)
+    }
+
+    /// Deletes up to `limit` due fields of a hash. Returns how many.
+    fn bury_due_fields(&mut self, hash: u64, key: &[u8], limit: usize) -> usize {
+        let (db, now_ms, changes) = (self.db, self.moment.now_ms, self.changes);
+        let Some(at) = self.shard(hash).find(db, hash, key) else { return 0 };
+        let Some(value) = self.shard(hash).begin_edit::<Hash>(db, at) else { return 0 };
+        let mut fields: Vec<Box<[u8]>> = Vec::new();
+        Edit::new(self, (key, hash), Some(at), value, HEXPIRED).change(|value| {
+            while fields.len() < limit
+                && let Some(due) = value.first_due(now_ms)
+            {
+                let name = due.name.to_vec();
+                value.remove(&name);
+                fields.push(name.into());
+            }
+            fields.len()
+        });
+        // What expires is not the running command's doing.
+        self.changes = changes;
+        let dropped = fields.len();
+        if dropped > 0 {
+            self.expired.push(ExpiredKey { db, key: key.into(), fields });
+        }
+        dropped
     }
 
     /// A value of type `T` for changing it; `None` when there is none. `event` is what a change is called.
@@ -422,6 +478,7 @@ impl<'k> View<'k> {
     ) -> Result<Option<Edit<'v, 'k, T>>, Error> {
         let hash = self.hash(key);
         let Some(at) = self.locate(hash, key, Purpose::Write) else { return Ok(None) };
+        let Some(at) = self.drop_due_elements::<T>(hash, key, at) else { return Ok(None) };
         let db = self.db;
         let value = self.shard(hash).begin_edit::<T>(db, at).ok_or(error::WRONG_TYPE)?;
         Ok(Some(Edit::new(self, (key, hash), Some(at), value, event)))
@@ -438,6 +495,7 @@ impl<'k> View<'k> {
     ) -> Result<Edit<'v, 'k, T>, Error> {
         let hash = self.hash(key);
         let at = self.locate(hash, key, Purpose::Write);
+        let at = at.and_then(|at| self.drop_due_elements::<T>(hash, key, at));
         let db = self.db;
         let value = match at {
             Some(at) => self.shard(hash).begin_edit::<T>(db, at).ok_or(error::WRONG_TYPE)?,
@@ -451,6 +509,11 @@ impl<'k> View<'k> {
         self.changes += changes;
         self.shard(hash).end_edit(db, at, key, object, changes);
         self.collect_ready(hash);
+    }
+
+    pub(super) fn move_field_expiry(&mut self, hash: u64, old: Option<i64>, new: Option<i64>) {
+        let db = self.db;
+        self.shard(hash).move_field_expiry(db, hash, old, new);
     }
 
     pub(super) fn create_object(&mut self, hash: u64, key: &[u8], object: Object, changes: u64) {
@@ -743,25 +806,31 @@ impl<'k> View<'k> {
         &mut self.shard(hash).watches
     }
 
-    /// Deletes up to `limit` due keys of the held shards, a database after the other. Returns whether more are due.
+    /// Deletes up to `limit` due keys and fields of the held shards, a database after the other. Returns whether more are
+    /// due.
     pub fn expire_due(&mut self, limit: usize) -> bool {
-        let (now_ms, mut left) = (self.moment.now_ms, limit);
-        let selected = self.db;
+        let (selected, mut left) = (self.db, limit);
         for db in 0..self.databases() {
             self.db = db;
-            loop {
-                let due = self.held.shards().find_map(|shard| shard.first_due(db, now_ms));
-                let Some(key) = due else { break };
-                if left == 0 {
-                    self.db = selected;
-                    return true;
-                }
-                left -= 1;
-                let hash = self.keyspace.hash(&key);
-                self.bury_expired(hash, &key);
+            while left > 0
+                && let Some(expired) = self.expire_next(left)
+            {
+                left -= expired;
             }
         }
         self.db = selected;
-        false
+        left == 0
+    }
+
+    /// Deletes a due key, or up to `limit` due fields of one hash, of the selected database. Returns how many.
+    fn expire_next(&mut self, limit: usize) -> Option<usize> {
+        let (db, now_ms) = (self.db, self.moment.now_ms);
+        let due = self.held.shards().find_map(|shard| shard.first_due(db, now_ms));
+        if let Some(key) = due {
+            self.bury_expired(self.keyspace.hash(&key), &key);
+            return Some(1);
+        }
+        let key = self.held.shards().find_map(|shard| shard.first_with_due_fields(db, now_ms))?;
+        Some(self.bury_due_fields(self.keyspace.hash(&key), &key, limit))
     }
 }

@@ -8,6 +8,7 @@ use super::stream::Stream;
 use super::threads::Place;
 use crate::client::{Client, ClientFlags, ReplyMode, Takeover};
 use crate::clock::BatchTime;
+use crate::commands::client::warn_of_output_limit;
 use crate::executor::{Busy, PREPARED, execute, prepare};
 use crate::resp::parser::{self, Arg, Limits, Parser, Progress};
 use crate::resp::{Out, Reply};
@@ -375,10 +376,7 @@ impl Connection {
         let hard = self.server.normal_output_limit();
         let over = hard > 0 && self.out.len() as u64 > hard;
         if over {
-            tracing::warn!(
-                "Client {} scheduled to be closed ASAP for overcoming of output buffer limits.",
-                self.client.shared.addr
-            );
+            warn_of_output_limit(&self.client.shared, self.server.clock.now_ms());
         }
         over
     }
@@ -554,6 +552,7 @@ impl Connection {
                 let rewrite = move || crate::config_apply::rewrite(&server);
                 self.answer(tokio::task::spawn_blocking(rewrite).await.unwrap_or(Err(crate::error::ENDING)));
             }
+            Some(Takeover::Migrate(order)) => crate::migrate::migrate(self, &order).await,
             Some(Takeover::Replica(request)) => crate::replication::master::serve(self, request).await?,
             None => {}
         }

@@ -6,6 +6,7 @@
 //! take) is kept with the connection. So an idle connection costs little and a busy one stays in the cache.
 
 pub mod connection;
+pub mod dial;
 pub mod listener;
 pub mod simulated;
 pub mod stream;

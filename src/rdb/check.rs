@@ -8,6 +8,7 @@ use std::io::{self, Read, Write};
 
 use super::decode::{Checksum, Decoder, Item};
 use super::error::{Error, Fault};
+use crate::types::Limits;
 
 /// Read at once.
 const CHUNK_BYTES: usize = 256 * 1024;
@@ -33,13 +34,14 @@ pub struct Report {
 pub fn check<R: Read>(
     name: &str,
     input: io::Result<R>,
+    limits: &Limits,
     now_ms: i64,
     out: &mut impl Write,
 ) -> io::Result<Report> {
     let mut report = Report::default();
     writeln!(out, "[offset 0] Checking RDB file {name}")?;
     let Ok(mut input) = input else { return Ok(report) };
-    match read_all(&mut input, now_ms, out, &mut report)? {
+    match read_all(&mut input, limits, now_ms, out, &mut report)? {
         Ok(()) => report.ok = true,
         Err(error) => {
             write_error(out, &error, report.keys == 0)?;
@@ -55,11 +57,12 @@ pub fn check<R: Read>(
 
 fn read_all(
     input: &mut impl Read,
+    limits: &Limits,
     now_ms: i64,
     out: &mut impl Write,
     report: &mut Report,
 ) -> io::Result<Result<(), Error>> {
-    let mut decoder = Decoder::new(true);
+    let mut decoder = Decoder::new(true, limits.clone());
     let mut chunk = vec![0; CHUNK_BYTES];
     while !decoder.is_done() {
         let len = match input.read(&mut chunk) {

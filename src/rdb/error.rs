@@ -46,6 +46,10 @@ pub enum Fault {
     LengthOutOfRange(u64),
     /// A special string form that does not exist.
     BadStringEncoding(u8),
+    /// A collection without elements, where there must be some.
+    EmptyValue,
+    /// A value is damaged: what of it, in Redis's words.
+    Corrupt(&'static str),
     /// A compressed string does not expand to what it declares.
     BadLzf,
     /// A database index past 32 bits.
@@ -76,6 +80,8 @@ impl fmt::Display for Fault {
                 write!(f, "String of {len} bytes in RDB file is too long for this machine")
             }
             Fault::BadStringEncoding(enc) => write!(f, "Unknown RDB string encoding type {enc}"),
+            Fault::EmptyValue => f.write_str("Value without elements"),
+            Fault::Corrupt(what) => f.write_str(what),
             Fault::BadLzf => f.write_str("Invalid LZF compressed string"),
             Fault::BadDatabase(db) => write!(f, "Database index {db} in RDB file is out of range"),
         }

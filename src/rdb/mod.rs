@@ -15,13 +15,18 @@
 //!
 //! Reading order: [`wire`] (numbers, lengths, names), [`crc64`], [`lzf`], [`encode`], `string` and [`decode`], [`dump`], [`check`].
 
+mod adopt;
+mod build;
 pub mod check;
 pub mod crc64;
 pub mod decode;
 pub mod dump;
 pub mod encode;
 pub mod error;
+pub mod legacy;
 pub mod lzf;
+mod object;
+mod stream;
 mod string;
 pub mod wire;
 

@@ -4,10 +4,12 @@
 //! ([`Text`]), and becomes a slice when the item is delivered. A string that stands in the bytes as it is stays there;
 //! an integer's text and an expanded LZF string go to a scratch that is reused.
 
+use super::build::Builder;
 use super::decode::{OWNED_FROM_BYTES, Value};
 use super::error::Fault;
 use super::lzf;
 use super::wire::{Cursor, Halt, Head, TYPE_STRING, type_name};
+use crate::types::{Limits, Object};
 
 /// Where a text lies, so that it can be borrowed once no more parsing is done.
 #[derive(Clone, Copy)]
@@ -22,6 +24,8 @@ pub(super) enum StepValue {
     Int(i64),
     Text(Text),
     Owned(Vec<u8>),
+    Object(Object),
+    Empty,
 }
 
 impl StepValue {
@@ -31,12 +35,19 @@ impl StepValue {
             StepValue::Int(n) => Value::Int(n),
             StepValue::Text(place) => Value::Str(bytes_at(place, src, scratch)),
             StepValue::Owned(bytes) => Value::Owned(bytes),
+            StepValue::Object(object) => Value::Object(object),
+            StepValue::Empty => Value::Empty,
         }
     }
 }
 
 /// Reads a type byte and a value that `src` begins with, as DUMP has them; `take` gets the value.
-pub(super) fn bare_value<T>(src: &[u8], valkey: bool, take: impl FnOnce(Value<'_>) -> T) -> Result<T, Fault> {
+pub(super) fn bare_value<T>(
+    src: &[u8],
+    valkey: bool,
+    limits: &Limits,
+    take: impl FnOnce(Value<'_>) -> T,
+) -> Result<T, Fault> {
     let mut cursor = Cursor::new(src, 0);
     let mut scratch = Vec::new();
     let mut read = || match cursor.byte()? {
@@ -44,10 +55,15 @@ pub(super) fn bare_value<T>(src: &[u8], valkey: bool, take: impl FnOnce(Value<'_
             let head = cursor.head()?;
             string_body(head, src, &mut cursor, &mut scratch)
         }
-        value_type if type_name(value_type, valkey).is_some() => {
-            Err(Fault::UnsupportedType { value_type, valkey }.into())
+        value_type => {
+            let unknown = match type_name(value_type, valkey) {
+                Some(_) => Fault::UnsupportedType { value_type, valkey },
+                None => Fault::UnknownType(value_type),
+            };
+            let mut builder = Builder::new(value_type, valkey).ok_or(unknown)?;
+            while !builder.step(src, &mut cursor, limits)? {}
+            Ok(builder.finish(limits).map_or(StepValue::Empty, StepValue::Object))
         }
-        unknown => Err(Fault::UnknownType(unknown).into()),
     };
     match read() {
         Ok(value) => Ok(take(value.borrowed(src, &scratch))),

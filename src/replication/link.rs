@@ -9,7 +9,7 @@ use super::apply::Applier;
 use super::handshake::{Event, Framing, Handshake, Introduction, MARK_BYTES};
 use super::log::ReplId;
 use crate::loader::{Expired, Loader};
-use crate::net::simulated::Network;
+use crate::net::dial::dial;
 use crate::net::stream::Stream;
 use crate::rdb::Decoder;
 use crate::resp::encode;
@@ -20,7 +20,6 @@ use std::io::{self, ErrorKind, IoSlice};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
-use tokio::net::{TcpSocket, TcpStream, lookup_host};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -241,40 +240,12 @@ impl Session<'_> {
     async fn connect(&self) -> Result<Stream, End> {
         let (host, port) = (self.target.host.as_str(), self.target.port);
         let timeout = Duration::from_secs(self.server.config.load().repl_timeout.max(1) as u64);
-        let connect = async {
-            match &self.server.network {
-                Network::System => self.connect_by_name(host, port).await.map(Stream::Tcp),
-                Network::Simulated(network) => network.connect(host, port).await.map(Stream::Simulated),
-            }
-        };
+        let connect = dial(&self.server, host, port);
         match tokio::time::timeout(timeout, connect).await {
             Ok(result) => result
                 .map_err(|error| End::Lost(format!("Error condition on socket for SYNC: {}", short(&error)))),
             Err(_) => Err(End::Lost("Timeout connecting to the MASTER...".into())),
         }
-    }
-
-    async fn connect_by_name(&self, host: &str, port: u16) -> io::Result<TcpStream> {
-        let mut last = io::Error::from(ErrorKind::AddrNotAvailable);
-        for address in lookup_host((host, port)).await? {
-            match self.connect_to(address).await {
-                Ok(stream) => {
-                    stream.set_nodelay(true)?;
-                    return Ok(stream);
-                }
-                Err(error) => last = error,
-            }
-        }
-        Err(last)
-    }
-
-    async fn connect_to(&self, address: std::net::SocketAddr) -> io::Result<TcpStream> {
-        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-        let config = self.server.config.load();
-        if let Ok(source) = config.bind_source_addr.parse::<std::net::IpAddr>() {
-            socket.bind((source, 0).into())?;
-        }
-        socket.connect(address).await
     }
 
     fn introduction(&self) -> Introduction {
@@ -380,7 +351,7 @@ impl Session<'_> {
         let server = self.server;
         let mut loader =
             Loader::new(&server.keyspace, server.clock.now_ms(), server.access_policy(), Expired::Keep);
-        let mut decoder = Decoder::new(server.config.load().rdbchecksum);
+        let mut decoder = Decoder::new(server.verifies_checksums(), (**server.limits()).clone());
         let failed = |text: String| {
             End::Failed(format!("Failed trying to load the MASTER synchronization DB: {text}"))
         };

@@ -8,6 +8,7 @@ use super::hub::{Progress, Replica};
 use super::log::Pin;
 use super::psync::{Decision, Reason, SyncRequest, decide};
 use crate::client::{Client, ClientFlags};
+use crate::commands::client::warn_of_output_limit;
 use crate::config::{ClientClass, Limit};
 use crate::net::Connection;
 use crate::resp::parser::{Arg, number};
@@ -383,10 +384,7 @@ impl Link<'_> {
             limit.hard = limit.hard.max(kept_bytes);
         }
         if is_over(limit, lag_bytes, &mut self.over_soft_since, Instant::now()) {
-            tracing::warn!(
-                "Client {} scheduled to be closed ASAP for overcoming of output buffer limits.",
-                self.replica.name()
-            );
+            warn_of_output_limit(&self.conn.client.shared, self.server.clock.now_ms());
             return Err(io::Error::other("output buffer limit"));
         }
         Ok(())

@@ -3,6 +3,7 @@
 use super::out::Out;
 use crate::error::Error;
 use crate::keyspace::{BLOB_MIN_BYTES, Blob, ValueRef};
+use crate::types::double;
 use crate::types::element::Element;
 
 /// Protocol version of a connection.
@@ -35,7 +36,8 @@ impl<'o> Reply<'o> {
         Reply { out: self.out, proto: self.proto }
     }
 
-    fn resp3(&self) -> bool {
+    /// Does the client speak RESP3?
+    pub fn resp3(&self) -> bool {
         self.proto == Proto::Resp3
     }
 
@@ -131,6 +133,31 @@ impl<'o> Reply<'o> {
             Element::Int(n) => self.bulk_int(n),
             Element::Str(bytes) => self.bulk(bytes),
         }
+    }
+
+    /// A double; in RESP2 a bulk string.
+    pub fn double(&mut self, value: f64) {
+        let mut text = double::Buffer::default();
+        let text = text.format(value);
+        if !self.resp3() {
+            return self.bulk(text);
+        }
+        self.raw(b",");
+        self.raw(text);
+        self.raw(b"\r\n");
+    }
+
+    /// A double with all its digits behind the point, up to seventeen; in RESP2 a bulk string.
+    pub fn exact_double(&mut self, value: f64) {
+        let text = format!("{value:.17}");
+        let text = text.trim_end_matches('0').trim_end_matches('.');
+        let text = if text == "-0" { "0" } else { text };
+        if !self.resp3() {
+            return self.bulk(text);
+        }
+        self.raw(b",");
+        self.raw(text.as_bytes());
+        self.raw(b"\r\n");
     }
 
     /// The null of a missing value (`$-1`, `_`).

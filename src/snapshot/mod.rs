@@ -15,7 +15,6 @@ pub use walk::Slice;
 
 use crate::keyspace::shard::WalkStep;
 use crate::keyspace::{Captured, SHARDS};
-use crate::keyspace::{Stored, ValueRef};
 use crate::rdb;
 use crate::replication::log::{Pin, ReplId};
 use crate::server::Server;
@@ -65,6 +64,10 @@ impl Snapshot {
     /// Nobody needs it any more: the walk goes on without output, to leave the marks equal.
     pub fn abandon(&self) {
         self.abandoned.store(true, Relaxed);
+    }
+
+    fn is_abandoned(&self) -> bool {
+        self.abandoned.load(Relaxed)
     }
 
     /// Lets go of the log.
@@ -269,6 +272,8 @@ struct Output {
     eviction: bool,
     now_ms: i64,
     keys: u64,
+    /// Why this is no snapshot of everything.
+    error: Option<SpoolError>,
 }
 
 impl Output {
@@ -287,34 +292,22 @@ impl Output {
             eviction: config.maxmemory_policy.evicts(),
             now_ms: server.clock.now_ms(),
             keys: 0,
+            error: None,
             server,
             snapshot,
         }
     }
 
-    /// Hands what is encoded to the spool, if it is at least so much.
     fn flush(&mut self, at_least: usize) {
-        if self.writer.buf().len() < at_least {
-            return;
-        }
-        self.snapshot.keys_done.store(self.keys, Relaxed);
-        let piece = self.writer.take();
-        if !self.is_abandoned() {
-            self.snapshot.spool.push(piece);
-            self.server.wake_replicas();
-        }
+        hand_over(&mut self.writer, &self.server, &self.snapshot, self.keys, at_least);
     }
 
     fn finish(&mut self) {
         self.writer.eof();
         self.flush(0);
-        let error = self.is_abandoned().then(|| SpoolError("abandoned".into()));
-        self.snapshot.spool.finish(error);
+        let abandoned = self.snapshot.is_abandoned().then(|| SpoolError("abandoned".into()));
+        self.snapshot.spool.finish(abandoned.or(self.error.take()));
         self.server.wake_replicas();
-    }
-
-    fn is_abandoned(&self) -> bool {
-        self.snapshot.abandoned.load(Relaxed)
     }
 
     fn header(&mut self, stream_db: i64) {
@@ -341,13 +334,9 @@ impl Output {
 
     fn captured(&mut self, captured: &Captured) {
         let mut entry = |db: u16, entry: &crate::keyspace::Entry| {
-            let value = match entry.stored() {
-                Stored::String(ValueRef::Int(n)) => rdb::ValueRef::Int(n),
-                Stored::String(ValueRef::Inline { bytes, .. }) => rdb::ValueRef::Str(bytes),
-                Stored::String(ValueRef::Blob(blob)) => rdb::ValueRef::Str(blob),
-                Stored::Object(_) => unimplemented!("objects are not written yet"),
-            };
-            self.record(db, entry.expiry_ms(), entry.access(), entry.key(), value);
+            walk::with_written(entry.stored(), |value| {
+                self.record(db, entry.expiry_ms(), entry.access(), entry.key(), value);
+            });
         };
         match captured {
             Captured::Entry { db, entry: old } => entry(*db, old),
@@ -360,6 +349,15 @@ impl Output {
     }
 
     fn record(&mut self, db: u16, expiry_ms: Option<i64>, access: u32, key: &[u8], value: rdb::ValueRef<'_>) {
+        if !self.writer.can_say(value) {
+            self.error.get_or_insert_with(|| {
+                let key = String::from_utf8_lossy(key);
+                SpoolError(format!(
+                    "rdb-compatible-version is too low for the expiring fields of hash '{key}'"
+                ))
+            });
+            return;
+        }
         if self.db != Some(db) {
             self.writer.select_db(u32::from(db));
             self.db = Some(db);
@@ -373,16 +371,22 @@ impl Output {
         };
         self.keys += 1;
         let record = rdb::RecordRef { expire_ms: expiry_ms, eviction, key, value };
-        match value {
-            rdb::ValueRef::Str(bytes) if bytes.len() > IN_PIECES_FROM_BYTES => {
-                self.writer.record_in_pieces(&record, bytes.len());
-                for piece in bytes.chunks(PIECE_BYTES) {
-                    self.writer.piece(piece);
-                    self.flush(PIECE_BYTES);
-                }
-            }
-            _ => self.writer.record(&record),
-        }
+        let Output { writer, server, snapshot, keys, .. } = self;
+        writer
+            .record_draining(&record, &mut |writer| hand_over(writer, server, snapshot, *keys, PIECE_BYTES));
         self.flush(PIECE_BYTES);
+    }
+}
+
+/// Hands what is encoded to the spool, if it is at least so much.
+fn hand_over(writer: &mut rdb::Writer, server: &Server, snapshot: &Snapshot, keys: u64, at_least: usize) {
+    if writer.buf().len() < at_least {
+        return;
+    }
+    snapshot.keys_done.store(keys, Relaxed);
+    let piece = writer.take();
+    if !snapshot.is_abandoned() {
+        snapshot.spool.push(piece);
+        server.wake_replicas();
     }
 }

@@ -4,6 +4,7 @@ use crate::keyspace::shard::WalkStep;
 use crate::keyspace::{Blob, Entry, Stored, ValueRef};
 use crate::rdb;
 use crate::server::Server;
+use crate::types::Object;
 
 /// Entries per slice: some 20 to 50 microseconds with the lock.
 const SLICE_ENTRIES: usize = 192;
@@ -28,6 +29,7 @@ enum CopiedValue {
     /// Ends here in `bytes`.
     Inline(usize),
     Large(Blob),
+    Object(Object),
 }
 
 /// One entry of a slice.
@@ -55,7 +57,8 @@ impl Slice {
                 CopiedValue::Inline(self.bytes.len())
             }
             Stored::String(ValueRef::Blob(blob)) => CopiedValue::Large(blob.clone()),
-            Stored::Object(_) => unimplemented!("objects are not written yet"),
+            // A small one is copied, a large one shared.
+            Stored::Object(object) => CopiedValue::Object(object.read().clone()),
         };
         self.entries.push(Copied {
             db,
@@ -79,9 +82,20 @@ impl Slice {
                     rdb::ValueRef::Str(&self.bytes[copied.key_end..*end])
                 }
                 CopiedValue::Large(blob) => rdb::ValueRef::Str(blob),
+                CopiedValue::Object(object) => rdb::ValueRef::Object(object),
             };
             Record { db: copied.db, expiry_ms: copied.expiry_ms, access: copied.access, key, value }
         })
+    }
+}
+
+/// Gives a stored value to `f` in the form in which it is written.
+pub fn with_written<R>(value: Stored<'_>, f: impl FnOnce(rdb::ValueRef<'_>) -> R) -> R {
+    match value {
+        Stored::String(ValueRef::Int(n)) => f(rdb::ValueRef::Int(n)),
+        Stored::String(ValueRef::Inline { bytes, .. }) => f(rdb::ValueRef::Str(bytes)),
+        Stored::String(ValueRef::Blob(blob)) => f(rdb::ValueRef::Str(blob)),
+        Stored::Object(object) => f(rdb::ValueRef::Object(&object.read())),
     }
 }
 

@@ -135,7 +135,8 @@ fn magnitude(text: &[u8]) -> Option<(f64, usize, bool)> {
     } else if begins(b"nan") {
         Some((f64::NAN, 3 + nan_payload(&text[3..]), false))
     } else if begins(b"0x") {
-        hexadecimal(&text[2..]).map_or(Some((0.0, 1, false)), |(value, len, lost)| Some((value, 2 + len, lost)))
+        hexadecimal(&text[2..])
+            .map_or(Some((0.0, 1, false)), |(value, len, lost)| Some((value, 2 + len, lost)))
     } else {
         decimal(text)
     }

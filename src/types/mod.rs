@@ -3,6 +3,7 @@
 pub mod bits;
 pub mod double;
 pub mod element;
+pub mod geohash;
 pub mod hash;
 pub mod hyperloglog;
 pub mod intset;

@@ -109,6 +109,12 @@ pub trait ObjectType: Sized + Default + Clone {
 
     /// Has it no elements?
     fn has_no_elements(&self) -> bool;
+
+    /// The earliest expiry of its elements, Unix milliseconds. O(1).
+    #[inline]
+    fn next_expiry_ms(&self) -> Option<i64> {
+        None
+    }
 }
 
 macro_rules! objects {
@@ -148,7 +154,7 @@ macro_rules! objects {
 }
 
 macro_rules! object_type {
-    ($type:ident, $name:literal, $tags:pat $(, $vanishes:literal)?) => {
+    ($type:ident, $name:literal, $tags:pat $(, $vanishes:literal)? $(, { $own:item })?) => {
         impl ObjectType for $type {
             const NAME: &'static str = $name;
             $( const VANISHES: bool = $vanishes; )?
@@ -173,6 +179,8 @@ macro_rules! object_type {
             fn has_no_elements(&self) -> bool {
                 self.is_empty()
             }
+
+            $( #[inline] $own )?
         }
     };
 }
@@ -204,7 +212,11 @@ objects! {
 object_type!(List, "list", 0 | 1);
 object_type!(Set, "set", 2..=4);
 object_type!(Zset, "zset", 5 | 6);
-object_type!(Hash, "hash", 7..=9);
+object_type!(Hash, "hash", 7..=9, {
+    fn next_expiry_ms(&self) -> Option<i64> {
+        Hash::next_expiry_ms(self)
+    }
+});
 object_type!(Stream, "stream", 10, false);
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Sorted sets: members in the order of their scores.
 //!
 //! Small ones are a listpack of member, score, member, score … in order; the score is the text of `%.17g` or, where that is an
-//! integer's, the integer. Larger ones are two persistent structures: a table from member to score and a [`Tree`] of (score, member).
+//! integer's, the integer (so that -0 becomes 0, as in Redis). Larger ones are two persistent structures: a table from member to score and a [`Tree`] of (score, member).
 //! Both hold each member; a pointer to a shared copy would take as many bytes as most members, and a cache miss.
 //!
 //! Invariant: both halves hold the same members with the same scores, and no score is NaN.
@@ -71,6 +71,28 @@ impl Zset {
             zset.insert(member.text(&mut itoa::Buffer::new()), score, limits);
         });
         Some(zset)
+    }
+
+    /// An empty one that is large from the start: for results that become small, if they are, in the end.
+    pub fn large(limits: &Limits) -> Zset {
+        Zset::Tree(Box::new(ZsetTree::new(limits)))
+    }
+
+    /// The same members in the smallest encoding that the limits admit.
+    pub fn compacted(self, limits: &Limits) -> Zset {
+        let fits = |zset: &Zset| {
+            zset.len() <= limits.zset_max_listpack_entries
+                && zset.iter().all(|(member, _)| member.len() <= limits.zset_max_listpack_value)
+        };
+        if matches!(self, Zset::Packed(_)) || !fits(&self) {
+            return self;
+        }
+        let mut pack = Listpack::new();
+        for (member, score) in self.iter() {
+            pack.push_back(member.text(&mut itoa::Buffer::new()));
+            push_score(&mut pack, score);
+        }
+        Zset::Packed(pack)
     }
 
     /// Members.
@@ -261,9 +283,13 @@ impl Zset {
 }
 
 impl ZsetTree {
+    fn new(limits: &Limits) -> ZsetTree {
+        ZsetTree { scores: Map::new(limits.hasher), order: Tree::default() }
+    }
+
     /// The members of a packed set.
     fn of(packed: &Zset, limits: &Limits) -> ZsetTree {
-        let mut tree = ZsetTree { scores: Map::new(limits.hasher), order: Tree::default() };
+        let mut tree = ZsetTree::new(limits);
         packed.iter().for_each(|(member, score)| {
             tree.insert(member.text(&mut itoa::Buffer::new()), score);
         });
@@ -319,22 +345,29 @@ fn fits(pack: &Listpack, member: &[u8], limits: &Limits) -> bool {
         && pack.may_grow_by(member.len())
 }
 
+/// Scores that are integers are packed as such, and the integer 0 has no sign.
+fn unsigned_zero(score: f64) -> f64 {
+    if score == 0.0 { 0.0 } else { score }
+}
+
+fn push_score(pack: &mut Listpack, score: f64) {
+    pack.push_back(double::Buffer::default().format(unsigned_zero(score)));
+}
+
 /// Inserts a member that is not there at its place.
 fn insert_packed(pack: &mut Listpack, member: &[u8], score: f64) {
-    let mut text = double::Buffer::default();
-    let text = text.format(score);
     let mut at = pack.first();
     while let Some(member_at) = at {
         let other = score_behind(pack, member_at);
         if other > score || other == score && pack.get(member_at).cmp_bytes(member).is_gt() {
             let new = pack.insert_before(member_at, member);
-            pack.insert_after(new, text);
+            pack.insert_after(new, double::Buffer::default().format(unsigned_zero(score)));
             return;
         }
         at = pack.next(member_at).and_then(|score_at| pack.next(score_at));
     }
     pack.push_back(member);
-    pack.push_back(text);
+    push_score(pack, score);
 }
 
 /// Members with their scores.
@@ -393,26 +426,11 @@ impl ExactSizeIterator for Members<'_> {}
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::keyspace::Hasher;
+    use crate::types::limits::tests::LIMITS;
     use proptest::prelude::*;
 
     fn limits(entries: usize) -> Limits {
-        Limits {
-            hash_max_listpack_entries: 0,
-            hash_max_listpack_value: 0,
-            set_max_intset_entries: 0,
-            set_max_listpack_entries: 0,
-            set_max_listpack_value: 0,
-            zset_max_listpack_entries: entries,
-            zset_max_listpack_value: 8,
-            list_max_listpack_size: 0,
-            list_compress_depth: 0,
-            list_packed_threshold: 1 << 30,
-            stream_node_max_bytes: 0,
-            stream_node_max_entries: 0,
-            hll_sparse_max_bytes: 0,
-            hasher: Hasher::new((1, 2)),
-        }
+        Limits { zset_max_listpack_entries: entries, zset_max_listpack_value: 8, ..LIMITS }
     }
 
     type Model = Vec<(f64, Vec<u8>)>;
@@ -505,6 +523,12 @@ mod tests {
         longer.insert(b"123456789", 1.0, &limits);
         zset.insert(b"b", 1.0, &limits);
         assert_eq!([zset.encoding(), longer.encoding()], ["skiplist"; 2]);
+        assert_eq!(zset.clone().compacted(&limits).encoding(), "skiplist");
+        assert_eq!(longer.clone().compacted(&limits).encoding(), "skiplist");
+        zset.remove(b"a");
+        let small = zset.clone().compacted(&limits);
+        assert_eq!(small.encoding(), "listpack");
+        assert!(small.iter().eq(zset.iter()));
         zset.remove_range(0..3);
         assert_eq!((zset.encoding(), zset.is_empty()), ("skiplist", true));
     }
@@ -518,7 +542,7 @@ mod tests {
         let pack = zset.listpack().expect("few members");
         let texts: Vec<_> =
             pack.iter().map(|element| String::from_utf8(element.to_vec()).expect("text")).collect();
-        assert_eq!(texts.join(" "), "c -0 a 1.5 e 7 d 1.0000000000000001e+300 b inf");
+        assert_eq!(texts.join(" "), "c 0 a 1.5 e 7 d 1.0000000000000001e+300 b inf");
     }
 
     #[track_caller]

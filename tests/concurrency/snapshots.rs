@@ -11,6 +11,7 @@ use crate::support::client::Client;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use redpoll::rdb::{Decoder, Item, Value};
+use redpoll::types::Limits;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -208,7 +209,7 @@ type Dump = Vec<HashMap<String, Vec<u8>>>;
 
 fn decode(bytes: &[u8]) -> Result<Dump, String> {
     let (mut dump, mut db) = (vec![HashMap::new(); 16], 0);
-    let mut decoder = Decoder::new(true);
+    let mut decoder = Decoder::new(true, Limits::default());
     let mut feed = decoder.feed(bytes);
     while let Some(item) = feed.next().map_err(|error| error.to_string())? {
         match item {

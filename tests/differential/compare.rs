@@ -44,6 +44,11 @@ const RULES: &[Rule] = &[
     // Orders that nothing defines.
     blank("KEYS", |_, reply| sort_items(reply)),
     blank("SCAN", blank_scan),
+    blank("HGETALL", |_, reply| sort_pairs(reply)),
+    blank("HKEYS", |_, reply| sort_items(reply)),
+    blank("HVALS", |_, reply| sort_items(reply)),
+    blank("HSCAN", blank_fields_scan),
+    blank("HRANDFIELD", |_, reply| blank_bulks(reply)),
     blank("SSCAN", blank_scan),
     blank("SMEMBERS", |_, reply| sort_items(reply)),
     blank("SINTER", |_, reply| sort_items(reply)),
@@ -189,6 +194,19 @@ fn blank_scan(args: &[Vec<u8>], reply: &mut Value) {
         Some(keys) if whole => sort_items(keys),
         Some(keys @ Value::Array(_)) => {
             *keys = Value::Array(Vec::new());
+            blank_bulks(&mut parts[0]);
+        }
+        _ => {}
+    }
+}
+
+/// HSCAN from the beginning: the fields of a hash small enough for one call, in one order. Any other call: nothing.
+fn blank_fields_scan(args: &[Vec<u8>], reply: &mut Value) {
+    let Value::Array(parts) = reply else { return };
+    match parts.get_mut(1) {
+        Some(fields) if word(args, 2) == "0" => sort_pairs(fields),
+        Some(fields @ Value::Array(_)) => {
+            *fields = Value::Array(Vec::new());
             blank_bulks(&mut parts[0]);
         }
         _ => {}

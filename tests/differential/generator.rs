@@ -238,6 +238,11 @@ impl Generator {
         let text = match slot {
             "key" => format!("k{}", rng.below(30)),
             "value" => return value(rng),
+            // A key of another type now and then.
+            "hashkey" if rng.chance(3) => format!("k{}", rng.below(30)),
+            "hashkey" => format!("hash{}", rng.below(8)),
+            "hashfield" if rng.chance(3) => return value(rng),
+            "hashfield" => rng.below(25).to_string(),
             // Mostly keys of their own, so that sketches live long.
             "sketch" => format!("{}{}", rng.pick(&["h", "h", "h", "h", "h", "k"]), rng.below(4)),
             "element" => rng.below(3000).to_string(),

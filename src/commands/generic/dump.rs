@@ -8,9 +8,12 @@ use crate::error::{self, Error};
 use crate::executor::{Call, string_value};
 use crate::keyspace::access::{access_of_frequency, access_of_idle};
 use crate::keyspace::events::{self, Class, Event};
-use crate::keyspace::{AccessPolicy, BLOB_MIN_BYTES, Blob, NewValue, Stored, Ttl, ValueRef};
+use crate::keyspace::{AccessPolicy, BLOB_MIN_BYTES, Blob, NewValue, Stored, Ttl};
 use crate::rdb;
-use crate::rdb::dump::{OwnedValue, decode_payload, encode_payload};
+use crate::rdb::dump::{OwnedValue, PayloadError, decode_payload, encode_payload};
+use crate::server::Server;
+use crate::snapshot::walk::with_written;
+use std::sync::atomic::Ordering::Relaxed;
 
 /// The rows of this file.
 pub const ROWS: &[Row] = &[DUMP, RESTORE];
@@ -22,7 +25,7 @@ const DUMP: Row = Row::new("dump", 2, Group::Generic, "2.6.0", dump)
     .tips(&["nondeterministic_output"]);
 
 fn dump(call: &mut Call<'_, '_>) -> Result<(), Error> {
-    let options = payload_options(call);
+    let options = payload_options(call.server);
     match call.view.read(call.args.at(1)) {
         Some(entry) => call.reply.bulk(payload_of(entry.stored(), options)),
         None => call.reply.null(),
@@ -31,19 +34,13 @@ fn dump(call: &mut Call<'_, '_>) -> Result<(), Error> {
 }
 
 /// How payloads are written: `rdbcompression` holds for them too.
-pub fn payload_options(call: &Call<'_, '_>) -> rdb::Options {
-    rdb::Options { compress: call.server.config.load().rdbcompression, ..rdb::Options::default() }
+pub fn payload_options(server: &Server) -> rdb::Options {
+    rdb::Options { compress: server.config.load().rdbcompression, ..rdb::Options::default() }
 }
 
 /// A value as a DUMP payload.
 pub fn payload_of(value: Stored<'_>, options: rdb::Options) -> Vec<u8> {
-    let value = match value {
-        Stored::String(ValueRef::Int(n)) => rdb::ValueRef::Int(n),
-        Stored::String(ValueRef::Inline { bytes, .. }) => rdb::ValueRef::Str(bytes),
-        Stored::String(ValueRef::Blob(blob)) => rdb::ValueRef::Str(blob),
-        Stored::Object(_) => unimplemented!("objects are not written yet"),
-    };
-    encode_payload(value, options)
+    with_written(value, |value| encode_payload(value, options))
 }
 
 const RESTORE: Row = Row::new("restore", -4, Group::Generic, "2.6.0", restore)
@@ -108,7 +105,7 @@ fn restore(call: &mut Call<'_, '_>) -> Result<(), Error> {
     if ttl_ms < 0 {
         return Err(error::RESTORE_TTL);
     }
-    let value = decode_payload(call.args.at(3), true).map_err(|error| Error::err(error.to_string()))?;
+    let value = decode(call)?;
     let now_ms = call.view.now_ms();
     let at_ms = match (ttl_ms, options.absolute) {
         (0, _) => None,
@@ -132,6 +129,7 @@ fn restore(call: &mut Call<'_, '_>) -> Result<(), Error> {
             small = bytes;
             string_value(&small)
         }
+        OwnedValue::Object(object) => NewValue::Object(object),
     };
     if there {
         // The old value is removed first, and nobody hears of that.
@@ -144,6 +142,17 @@ fn restore(call: &mut Call<'_, '_>) -> Result<(), Error> {
         propagate_absolute(call, at_ms);
     }
     Ok(())
+}
+
+/// The payload's value. What is wrong with one is told in the log: the client hears only that it is bad.
+fn decode(call: &Call<'_, '_>) -> Result<OwnedValue, Error> {
+    let verify = !call.server.skip_checksums.load(Relaxed);
+    decode_payload(call.args.at(3), verify, &call.server.limits()).map_err(|error| {
+        if let PayloadError::Data(fault) = error {
+            tracing::warn!("Bad data format in the payload of RESTORE: {fault}");
+        }
+        Error::err(error.to_string())
+    })
 }
 
 /// The log gets the same command with the time at which the TTL ends.

@@ -4,6 +4,7 @@ pub mod database;
 pub mod dump;
 pub mod expire;
 pub mod keys;
+pub mod migrate;
 pub mod object;
 pub mod scan;
 

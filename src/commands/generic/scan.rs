@@ -72,6 +72,16 @@ pub struct Request<'c> {
     pattern: Option<&'c [u8]>,
     /// Only keys of this type.
     type_name: Option<&'c [u8]>,
+    /// Fields without their values.
+    pub no_values: bool,
+}
+
+/// What is scanned: each has options of its own.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Of {
+    Keys,
+    Elements,
+    Fields,
 }
 
 impl<'c> Request<'c> {
@@ -80,23 +90,38 @@ impl<'c> Request<'c> {
     /// # Errors
     /// A syntax error, or a COUNT that is no number.
     pub fn of_elements(args: Args<'c>) -> Result<Request<'c>, Error> {
-        Request::parse(args, 3, false)
+        Request::parse(args, 3, Of::Elements)
     }
 
-    fn parse(args: Args<'c>, from: usize, of_keys: bool) -> Result<Request<'c>, Error> {
-        let mut request = Request { count: DEFAULT_COUNT, pattern: None, type_name: None };
-        for at in (from..args.len()).step_by(2) {
+    /// As [`Request::of_elements`], of a hash.
+    ///
+    /// # Errors
+    /// A syntax error, or a COUNT that is no number.
+    pub fn of_fields(args: Args<'c>) -> Result<Request<'c>, Error> {
+        Request::parse(args, 3, Of::Fields)
+    }
+
+    fn parse(args: Args<'c>, from: usize, of: Of) -> Result<Request<'c>, Error> {
+        let mut request = Request { count: DEFAULT_COUNT, pattern: None, type_name: None, no_values: false };
+        let mut at = from;
+        while at < args.len() {
+            if of == Of::Fields && args.is(at, "novalues") {
+                request.no_values = true;
+                at += 1;
+                continue;
+            }
             let value = args.get(at + 1).ok_or(error::SYNTAX)?;
             if args.is(at, "count") {
                 let count = args.int(at + 1)?;
                 request.count = usize::try_from(count).ok().filter(|n| *n > 0).ok_or(error::SYNTAX)?;
             } else if args.is(at, "match") {
                 request.pattern = (value != b"*").then_some(value);
-            } else if of_keys && args.is(at, "type") {
+            } else if of == Of::Keys && args.is(at, "type") {
                 request.type_name = Some(value);
             } else {
                 return Err(error::SYNTAX);
             }
+            at += 2;
         }
         Ok(request)
     }
@@ -114,7 +139,7 @@ impl<'c> Request<'c> {
 
 fn scan(call: &mut Call<'_, '_>) -> Result<(), Error> {
     let cursor = parse_cursor(call.args.at(1))?;
-    let request = Request::parse(call.args, 2, true)?;
+    let request = Request::parse(call.args, 2, Of::Keys)?;
     let (mut found, mut seen) = (Found::default(), 0);
     let buckets = request.count.saturating_mul(BUCKETS_PER_ELEMENT);
     let next = call.view.scan(Cursor::from_number(cursor), buckets, |entry| {

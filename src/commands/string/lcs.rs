@@ -76,7 +76,8 @@ fn lcs(call: &mut Call<'_, '_>) -> Result<(), Error> {
 
 /// The string at a key for as long as the command needs it, shared where it is large.
 fn read(call: &mut Call<'_, '_>, at: usize) -> Result<Blob, Error> {
-    Ok(match call.view.read_string(call.args.at(at))? {
+    let value = call.view.read_string(call.args.at(at)).map_err(|_| error::LCS_NOT_STRINGS)?;
+    Ok(match value {
         None => Blob::new(Vec::new()),
         Some(ValueRef::Blob(blob)) => blob.clone(),
         Some(value) => Blob::new(value.text(&mut itoa::Buffer::new()).to_vec()),

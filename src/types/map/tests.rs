@@ -152,14 +152,12 @@ fn scan_keeps_its_promise_across_growth_and_shrinking() {
         if cursor == 0 {
             break;
         }
-        match round % 4 {
-            0 => (1_000..30_000u32).for_each(|n| {
-                map.insert(&n.to_le_bytes(), b"");
-            }),
-            2 => (1_000..30_000u32).for_each(|n| {
-                map.remove(&n.to_le_bytes());
-            }),
-            _ => {}
+        for n in 1_000..30_000u32 {
+            match round % 4 {
+                0 => assert_eq!(map.insert(&n.to_le_bytes(), b""), Inserted::New),
+                2 => assert!(map.remove(&n.to_le_bytes())),
+                _ => break,
+            }
         }
         round += 1;
     }

@@ -8,7 +8,8 @@ struct Model(Vec<(f64, Vec<u8>)>);
 
 impl Model {
     fn place(&self, score: f64, member: &[u8]) -> Result<usize, usize> {
-        self.0.binary_search_by(|(s, m)| s.partial_cmp(&score).expect("no NaN").then_with(|| m[..].cmp(member)))
+        self.0
+            .binary_search_by(|(s, m)| s.partial_cmp(&score).expect("no NaN").then_with(|| m[..].cmp(member)))
     }
 
     fn insert(&mut self, score: f64, member: &[u8]) -> bool {

@@ -4,6 +4,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use redpoll::rdb::{Decoder, Item, Value};
+use redpoll::types::Limits;
 use redpoll_fuzz::{expand, pieces, split};
 
 #[derive(PartialEq, Debug)]
@@ -23,7 +24,7 @@ fuzz_target!(|data: &[u8]| {
 });
 
 fn decode(seed: u32, input: &[u8], verify: bool) -> Decoded {
-    let mut decoder = Decoder::new(verify);
+    let mut decoder = Decoder::new(verify, Limits::default());
     let mut decoded = Decoded { items: Vec::new(), error: None, consumed: 0 };
     for piece in pieces(seed, input) {
         let mut feed = decoder.feed(piece);

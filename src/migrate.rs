@@ -1,0 +1,337 @@
+//! MIGRATE: keys move to another server, and no lock is held while they travel.
+//!
+//! In Redis the whole server stands still until the other side has answered. Here the client that asked waits, nobody
+//! else does: the values are taken out under their locks (cheap clones), sent, and a key is deleted here when the other
+//! side has said that it has it, but only if nobody has changed it meanwhile. A key that was changed is sent again; the
+//! other side's copy is ours by then and is replaced. So no write is lost, and what a client may see in between is the key in both
+//! places, which it may in Redis too.
+
+use crate::client::{Client, Shared};
+use crate::commands::generic::dump::{payload_of, payload_options};
+use crate::error::{self, Error};
+use crate::executor::{Busy, PATIENCE, execute};
+use crate::keyspace::{Entry, shard_of};
+use crate::net::dial::dial;
+use crate::net::{Connection, Stream};
+use crate::resp::parser::Arg;
+use crate::resp::{Out, Reply, encode};
+use crate::server::Server;
+use std::future::poll_fn;
+use std::io::{self, ErrorKind, IoSlice};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// EXEC's reply when something watched has changed.
+const NOT_EXECUTED: &[u8] = b"*-1\r\n";
+/// How often keys that are changed all the time are sent.
+const ROUNDS_MAX: usize = 16;
+/// What is read at once, bytes.
+const READ_BYTES: usize = 4096;
+/// The longest line of a reply: an error's text.
+const LINE_MAX_BYTES: usize = 64 * 1024;
+/// How often a client that waits for the server's end asks whether it goes on after all.
+const ENDING_PAUSE: Duration = Duration::from_millis(20);
+
+/// What a client asks for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Order {
+    pub host: String,
+    pub port: u16,
+    /// The other side's database.
+    pub db: i64,
+    /// For each step that waits for the other side.
+    pub timeout_ms: u64,
+    /// Keep the keys here.
+    pub copy: bool,
+    /// Replace what the other side has.
+    pub replace: bool,
+    pub password: Option<Password>,
+    pub keys: Vec<Box<[u8]>>,
+}
+
+/// How the other side lets us in.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Password {
+    pub user: Option<Box<[u8]>>,
+    pub password: Box<[u8]>,
+}
+
+/// What has become of an order.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Done {
+    Moved,
+    /// None of the keys is there.
+    NoKey,
+}
+
+/// Carries an order out and answers the client.
+pub async fn migrate(connection: &mut Connection, order: &Order) {
+    let result = Migration { connection, order }.run().await;
+    let mut reply = Reply::new(&mut connection.out, connection.client.proto);
+    match result {
+        Ok(Done::Moved) => reply.ok(),
+        Ok(Done::NoKey) => reply.simple("NOKEY"),
+        Err(error) => {
+            reply.error(&error);
+            connection.server.stats.rejected(None, &error);
+        }
+    }
+}
+
+/// A key on its way.
+struct Item {
+    key: Box<[u8]>,
+    entry: Entry,
+    hand: Hand,
+}
+
+struct Migration<'c> {
+    connection: &'c mut Connection,
+    order: &'c Order,
+}
+
+impl Migration<'_> {
+    async fn run(mut self) -> Result<Done, Error> {
+        let order = self.order;
+        let (mut keys, mut replace) = (order.keys.clone(), order.replace);
+        let mut peer = None;
+        for round in 0..ROUNDS_MAX {
+            let items = self.take(&keys).await;
+            if items.is_empty() {
+                return Ok(if round == 0 { Done::NoKey } else { Done::Moved });
+            }
+            let sent = self.send(&mut peer, &items, replace).await;
+            keys.clear();
+            for (mut item, arrived) in items.into_iter().zip(sent.arrived) {
+                if arrived && !order.copy && !item.hand.delete(&item.key).await? {
+                    keys.push(item.key);
+                }
+                self.note_write(&item.hand);
+            }
+            if let Some(error) = sent.error {
+                return Err(error);
+            }
+            if keys.is_empty() {
+                return Ok(Done::Moved);
+            }
+            replace = true;
+        }
+        Err(error::MIGRATE_RESTLESS)
+    }
+
+    /// Clones of the keys' entries, watched from now on.
+    async fn take(&self, keys: &[Box<[u8]>]) -> Vec<Item> {
+        let (server, db) = (&self.connection.server, self.connection.client.db);
+        let mut items = Vec::new();
+        for key in keys {
+            let mut hand = Hand::new(server, db);
+            // Watched first: what changes between the two steps counts as changed, which costs another round at most.
+            hand.run(&[b"WATCH", key]).await;
+            if hand.run(&[b"EXISTS", key]).await == b":1\r\n"
+                && let Some(entry) = stored(server, db, key)
+            {
+                items.push(Item { key: key.clone(), entry, hand });
+            }
+        }
+        items
+    }
+
+    /// A later WAIT of the client waits for what was done for it.
+    fn note_write(&mut self, hand: &Hand) {
+        let client = &mut self.connection.client;
+        client.write_offset = client.write_offset.max(hand.client.write_offset);
+        client.log_grew |= hand.client.log_grew;
+    }
+
+    /// Sends the items, over a connection that is made if need be, and says which of them have arrived.
+    async fn send(&self, peer: &mut Option<Peer>, items: &[Item], replace: bool) -> Sent {
+        let mut sent = Sent { arrived: vec![false; items.len()], error: None };
+        let greeted = match peer {
+            Some(_) => Ok(()),
+            None => self.greet().await.map(|made| *peer = Some(made)),
+        };
+        let Some(peer) = peer else {
+            sent.error = greeted.err();
+            return sent;
+        };
+        for item in items {
+            if let Err(error) = peer.write(&self.request(item, replace)).await {
+                sent.error = Some(lost("writing", &error));
+                return sent;
+            }
+        }
+        for arrived in &mut sent.arrived {
+            match peer.reply().await {
+                Ok(Ok(())) => *arrived = true,
+                Ok(Err(refusal)) => drop(sent.error.get_or_insert(refusal)),
+                Err(error) => {
+                    sent.error.get_or_insert(lost("reading", &error));
+                    return sent;
+                }
+            }
+        }
+        sent
+    }
+
+    /// A connection to the other side, with its database selected.
+    async fn greet(&self) -> Result<Peer, Error> {
+        let order = self.order;
+        let timeout = Duration::from_millis(order.timeout_ms);
+        let dialled =
+            tokio::time::timeout(timeout, dial(&self.connection.server, &order.host, order.port)).await;
+        let Ok(Ok(stream)) = dialled else { return Err(error::MIGRATE_CONNECT) };
+        let mut peer = Peer { stream, timeout, unread: Vec::new() };
+        let mut requests = Vec::new();
+        if let Some(Password { user, password }) = &order.password {
+            let mut args = vec![&b"AUTH"[..]];
+            args.extend(user.as_deref());
+            args.push(password);
+            encode::request(&mut requests, &args);
+        }
+        encode::request(&mut requests, &[&b"SELECT"[..], order.db.to_string().as_bytes()]);
+        peer.write(&requests).await.map_err(|error| lost("writing", &error))?;
+        let mut greeted = Ok(());
+        for _ in 0..1 + usize::from(order.password.is_some()) {
+            let reply = peer.reply().await.map_err(|error| lost("reading", &error))?;
+            greeted = greeted.and(reply);
+        }
+        greeted.map(|()| peer)
+    }
+
+    fn request(&self, item: &Item, replace: bool) -> Vec<u8> {
+        let server = &self.connection.server;
+        let options = payload_options(server);
+        let payload = payload_of(item.entry.stored(), options);
+        // What runs out on the way must not live for ever there.
+        let ttl_ms = item.entry.expiry_ms().map_or(0, |at| (at - server.clock.now_ms()).max(1));
+        let mut args = vec![&b"RESTORE"[..], &item.key];
+        let ttl_ms = ttl_ms.to_string();
+        args.extend([ttl_ms.as_bytes(), &payload]);
+        if replace {
+            args.push(b"REPLACE");
+        }
+        let mut request = Vec::new();
+        encode::request(&mut request, &args);
+        request
+    }
+}
+
+/// A clone of what is stored under a key.
+fn stored(server: &Server, db: u16, key: &[u8]) -> Option<Entry> {
+    let hash = server.keyspace.hash(key);
+    let shard = server.keyspace.slot(shard_of(hash)).lock();
+    shard.find(db, hash, key).map(|at| shard.at(db, at).clone())
+}
+
+/// A client of our own, through which a key is watched and at last deleted: so both are what any client's would be, to
+/// whoever waits for the key, listens to its events, or follows the log.
+struct Hand {
+    server: Arc<Server>,
+    client: Client,
+}
+
+impl Hand {
+    fn new(server: &Arc<Server>, db: u16) -> Hand {
+        let now_ms = server.clock.now_ms();
+        let shared = Shared::new(server.clients.next_id(), String::new(), String::new(), -1, now_ms);
+        let mut client = Client::new(Arc::new(shared), true);
+        client.select(db);
+        Hand { server: server.clone(), client }
+    }
+
+    /// Runs a command and returns its reply.
+    async fn run(&mut self, args: &[&[u8]]) -> Vec<u8> {
+        let args: Vec<Arg<'_>> = args.iter().map(|arg| Arg::Slice(arg)).collect();
+        let mut out = Out::default();
+        while let Err(Busy) = execute(&mut self.client, &self.server, &args, &mut out, PATIENCE) {
+            // The server ends, or goes on after all.
+            tokio::time::sleep(ENDING_PAUSE).await;
+        }
+        std::mem::take(out.bytes())
+    }
+
+    /// Deletes the watched key unless it has changed. Returns whether it is gone, by our hand or another.
+    async fn delete(&mut self, key: &[u8]) -> Result<bool, Error> {
+        self.run(&[b"MULTI"]).await;
+        self.run(&[b"DEL", key]).await;
+        let reply = self.run(&[b"EXEC"]).await;
+        match reply.strip_prefix(b"-") {
+            Some(text) => Err(Error::made(text)),
+            None => Ok(reply != NOT_EXECUTED),
+        }
+    }
+}
+
+impl Drop for Hand {
+    fn drop(&mut self) {
+        self.server.forget_client(&mut self.client);
+    }
+}
+
+/// What came of sending.
+struct Sent {
+    /// For each item: the other side has it.
+    arrived: Vec<bool>,
+    error: Option<Error>,
+}
+
+fn lost(doing: &str, error: &io::Error) -> Error {
+    tracing::debug!("MIGRATE: {doing}: {error}");
+    Error::made(format!("IOERR error or timeout {doing} to target instance"))
+}
+
+/// The other side.
+struct Peer {
+    stream: Stream,
+    timeout: Duration,
+    /// Bytes of replies that were read too much.
+    unread: Vec<u8>,
+}
+
+impl Peer {
+    async fn write(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            self.within(poll_fn(|cx| self.stream.poll_write_ready(cx))).await?;
+            match self.stream.try_write(&[IoSlice::new(bytes)]) {
+                Ok(written) => bytes = &bytes[written..],
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// The next reply, which is a status or an error.
+    async fn reply(&mut self) -> io::Result<Result<(), Error>> {
+        let line = self.line().await?;
+        Ok(match line.strip_prefix(b"-") {
+            None => Ok(()),
+            Some(text) => Err(Error::err([b"Target instance replied with error: ", text].concat())),
+        })
+    }
+
+    async fn line(&mut self) -> io::Result<Vec<u8>> {
+        loop {
+            if let Some(end) = memchr::memchr(b'\n', &self.unread) {
+                let mut line: Vec<u8> = self.unread.drain(..=end).collect();
+                line.truncate(line.trim_ascii_end().len());
+                return Ok(line);
+            }
+            if self.unread.len() > LINE_MAX_BYTES {
+                return Err(ErrorKind::InvalidData.into());
+            }
+            self.within(poll_fn(|cx| self.stream.poll_read_ready(cx))).await?;
+            let mut piece = [0; READ_BYTES];
+            match self.stream.try_read(&mut piece) {
+                Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
+                Ok(read) => self.unread.extend_from_slice(&piece[..read]),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    async fn within(&self, ready: impl Future<Output = io::Result<()>>) -> io::Result<()> {
+        tokio::time::timeout(self.timeout, ready).await.unwrap_or_else(|_| Err(ErrorKind::TimedOut.into()))
+    }
+}
