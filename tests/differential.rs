@@ -125,6 +125,7 @@ macro_rules! edge_scripts {
 
 edge_scripts! {
     edge_strings: "strings.txt",
+    edge_streams: "streams.txt",
     edge_bitmaps: "bitmaps.txt",
     edge_sorted_sets: "sorted_sets.txt",
     edge_geo: "geo.txt",

@@ -18,6 +18,7 @@ pub mod pubsub;
 pub mod replication;
 pub mod set;
 pub mod sort;
+pub mod stream;
 pub mod string;
 #[cfg(test)]
 pub mod testing;
@@ -53,6 +54,7 @@ pub const FAMILIES: &[&[Row]] = &[
     persistence::ROWS,
     pubsub::ROWS,
     replication::ROWS,
+    stream::ROWS,
     set::ROWS,
     sort::ROWS,
     string::ROWS,

@@ -170,6 +170,22 @@ impl Generator {
             // A SET that is over before it begins would be there until something looks: nothing to compare.
             "futureexpiry" => &["EX seconds", "PX millis", "EXAT future", "PXAT futuremillis"],
             "expiry" => &["EX seconds", "PX millis", "EXAT time", "PXAT timemillis"],
+            "fieldvalue" => &[
+                "A value",
+                "A value B value",
+                "A value B value",
+                "fieldname value fieldname value fieldname value",
+                "A",
+            ],
+            "streamtrim" => &[
+                "MAXLEN small",
+                "MAXLEN = small",
+                "MAXLEN ~ small",
+                "MAXLEN ~ small LIMIT small",
+                "MINID streamid",
+                "MINID ~ streamid",
+                "MINID streamid LIMIT small",
+            ],
             "field" => &[
                 "GET width fieldoffset",
                 "SET width fieldoffset int",
@@ -251,6 +267,26 @@ impl Generator {
             "latitude" => format!("{}.{:05}", rng.below(172) as i64 - 86, rng.below(100_000)),
             "radius" => rng.pick(&["0", "1", "100", "1000", "5000", "20000", "1e9", "0.5", "-1", "x"]).into(),
             "unit" => rng.pick(&["m", "km", "ft", "mi", "KM", "junk"]).into(),
+            // Few, so that groups and entries meet.
+            "stream" => format!("x{}", rng.below(4)),
+            "streamid" => stream_id(rng),
+            "bound" => match rng.below(6) {
+                0 => "-".into(),
+                1 => "+".into(),
+                2 => format!("({}", stream_id(rng)),
+                _ => stream_id(rng),
+            },
+            "readfrom" => {
+                if rng.chance(50) {
+                    rng.pick(&["$", "0"]).into()
+                } else {
+                    stream_id(rng)
+                }
+            }
+            "new" => ">".into(),
+            "group" => format!("g{}", rng.below(3)),
+            "consumer" => format!("c{}", rng.below(3)),
+            "fieldname" => rng.pick(&["a", "b", "field"]).into(),
             "value" => return value(rng),
             // A key of another type now and then.
             "hashkey" if rng.chance(3) => format!("k{}", rng.below(30)),

@@ -79,6 +79,33 @@ pub fn payload(rng: &mut Rng) -> Vec<u8> {
     payload
 }
 
+/// An ID of an entry, near those of others or a border. Small ones are few, so that they meet; what is added goes up.
+pub fn stream_id(rng: &mut Rng) -> String {
+    let (ms, seq) = (rng.below(60), rng.below(4));
+    match rng.below(20) {
+        0..12 => format!("{ms}-{seq}"),
+        12..15 => ms.to_string(),
+        15..17 => format!("{ms}-*"),
+        17 | 18 => format!("{}-{seq}", 100 + rng.below(900)),
+        _ => rng.pick(STREAM_IDS).into(),
+    }
+}
+
+pub const STREAM_IDS: &[&str] = &[
+    "0",
+    "0-0",
+    "0-1",
+    "x",
+    "",
+    "-1",
+    "1-",
+    "1--5",
+    "007-1",
+    "1-+1",
+    "18446744073709551616",
+    "5000-18446744073709551615",
+];
+
 /// A number below `bound`, sometimes a border.
 pub fn near_zero(rng: &mut Rng, bound: usize, borders: &[&str]) -> String {
     if rng.chance(85) { rng.below(bound).to_string() } else { rng.pick(borders).into() }
