@@ -38,6 +38,7 @@
 //! | [`executor`] | gates → keys → shards → locks → handler → effects → log |
 //! | [`keyspace`] | shards, the linear-hashing table, entries, the expiry index, SCAN's cursor, views |
 //! | [`replication`] | the log, PSYNC as a master, the link as a replica, WAIT |
+//! | [`migrate`] | keys that move to another server, on the connection of the client that asked |
 //! | [`snapshot`], [`rdb`], [`loader`], [`persistence`] | the data set as it was at one moment; its bytes; loading beside; the file |
 //! | [`config`], [`config_apply`], [`logging`] | one table of directives and all that follows from it; log lines |
 //! | [`server`], [`control`], [`cron`], [`expire`] | what is shared; start, signals and shutdown; the clockwork; active expiry |

@@ -247,9 +247,20 @@ pub fn load_at_start(server: &Server) -> Result<(), String> {
         }
         Err(LoadFailure::Broken(text)) => {
             tracing::warn!("{text}");
+            tell_what_is_wrong(server, &path);
             tracing::warn!("Terminating server after rdb file reading failure.");
             Err("Fatal error loading the DB, check server logs. Exiting.".into())
         }
+    }
+}
+
+/// Where the file is damaged, at which key, and what can be read of it: redis-check-rdb's lines, for the operator.
+fn tell_what_is_wrong(server: &Server, path: &Path) {
+    let (name, now_ms) = (path.display().to_string(), server.clock.now_ms());
+    let checked =
+        crate::rdb::check::check(&name, File::open(path), &server.limits(), now_ms, &mut io::stdout());
+    if let Err(error) = checked {
+        tracing::warn!("{name} cannot be checked: {error}");
     }
 }
 

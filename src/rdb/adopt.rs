@@ -43,7 +43,7 @@ impl ListBuilder {
         if is_canonical(pack.iter()) {
             self.0.push_pack(pack, limits);
         } else {
-            each(pack.iter(), |item| Ok(self.push(item, limits)))?;
+            self.push_all(pack.iter(), limits);
         }
         Ok(())
     }
@@ -51,7 +51,13 @@ impl ListBuilder {
     /// Appends the elements of a ziplist.
     pub fn ziplist(&mut self, bytes: &[u8], limits: &Limits) -> Result<(), Fault> {
         let items = Ziplist::new(bytes).ok_or(Fault::Corrupt("Ziplist integrity check failed."))?;
-        each(items.iter(), |item| Ok(self.push(item, limits)))
+        self.push_all(items.iter(), limits);
+        Ok(())
+    }
+
+    fn push_all<'e>(&mut self, items: impl Iterator<Item = Element<'e>>, limits: &Limits) {
+        let mut digits = itoa::Buffer::new();
+        items.for_each(|item| self.push(item.text(&mut digits), limits));
     }
 
     /// The list.
@@ -106,7 +112,8 @@ pub(super) fn set_listpack(set: &mut Set, bytes: &[u8], limits: &Limits) -> Resu
         *set = Set::Packed(pack);
         return Ok(());
     }
-    each(pack.iter(), |text| member(set, text, limits))
+    let mut digits = itoa::Buffer::new();
+    pack.iter().try_for_each(|element| member(set, element.text(&mut digits), limits))
 }
 
 /// A sorted set that is a listpack of members and scores.
@@ -135,7 +142,8 @@ fn scored_pairs<'e>(
     let mut digits = itoa::Buffer::new();
     while let Some(member) = elements.next() {
         let score = elements.next().and_then(score_of).ok_or(fault)?;
-        scored(zset, member.text(&mut digits), score, limits)?;
+        // Of what is wrong with a packed block the log hears in these words, whatever it is, as in Redis.
+        scored(zset, member.text(&mut digits), score, limits).map_err(|_| fault)?;
     }
     Ok(())
 }
@@ -167,7 +175,7 @@ fn pairs<'e>(
     let (mut first, mut second) = (itoa::Buffer::new(), itoa::Buffer::new());
     while let Some(name) = elements.next() {
         let value = elements.next().ok_or(fault)?;
-        field(hash, name.text(&mut first), value.text(&mut second), None, limits)?;
+        field(hash, name.text(&mut first), value.text(&mut second), None, limits).map_err(|_| fault)?;
     }
     Ok(())
 }
@@ -195,17 +203,6 @@ pub(super) fn hash_expiring(hash: &mut Hash, bytes: &[u8], limits: &Limits) -> R
         let at_ms = elements.next().and_then(|at| at.as_int()).ok_or(BAD_HASH_LISTPACK)?;
         let (name, value) = (name.text(&mut first), value.text(&mut second));
         field(hash, name, value, Some(at_ms).filter(|at| *at != 0), limits)?;
-    }
-    Ok(())
-}
-
-fn each<'e>(
-    elements: impl Iterator<Item = Element<'e>>,
-    mut f: impl FnMut(&[u8]) -> Result<(), Fault>,
-) -> Result<(), Fault> {
-    let mut digits = itoa::Buffer::new();
-    for element in elements {
-        f(element.text(&mut digits))?;
     }
     Ok(())
 }

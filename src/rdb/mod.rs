@@ -13,7 +13,8 @@
 //! Refused: a decoder over `std::io::Read`. It would be shorter, but blocks a thread per resync, and tests could
 //! not stop it between two bytes.
 //!
-//! Reading order: [`wire`] (numbers, lengths, names), [`crc64`], [`lzf`], [`encode`], `string` and [`decode`], [`dump`], [`check`].
+//! Reading order: [`wire`] (numbers, lengths, names), [`crc64`], [`lzf`], [`encode`] with `object` and `stream` (values out),
+//! `string` and [`decode`] with `build`, `adopt` and [`legacy`] (values in), [`dump`], [`check`].
 
 mod adopt;
 mod build;

@@ -48,9 +48,10 @@ pub(super) fn type_of(object: &Object, version: u8) -> u8 {
         Object::Zset(Zset::Packed(_)) if packed => ZSET_LISTPACK,
         Object::Zset(_) => ZSET,
         Object::Hash(Hash::Packed(_)) if packed => HASH_LISTPACK,
+        // Older servers read it too.
+        Object::Hash(hash) if hash.next_expiry_ms().is_none() => HASH,
         Object::Hash(Hash::PackedTtl(_)) => HASH_LISTPACK_EXPIRING,
-        Object::Hash(hash) if hash.next_expiry_ms().is_some() => HASH_EXPIRING,
-        Object::Hash(_) => HASH,
+        Object::Hash(_) => HASH_EXPIRING,
         Object::Stream(_) => stream::type_of(version),
     }
 }
@@ -78,7 +79,7 @@ impl Writer {
             (Object::Zset(Zset::Packed(pack)), ZSET_LISTPACK) => self.string(pack.bytes()),
             (Object::Zset(zset), _) => self.zset(zset, drain),
             (Object::Hash(Hash::Packed(pack)), HASH_LISTPACK) => self.string(pack.bytes()),
-            (Object::Hash(hash @ Hash::PackedTtl(pack)), _) => {
+            (Object::Hash(hash @ Hash::PackedTtl(pack)), HASH_LISTPACK_EXPIRING) => {
                 self.bare(&hash.next_expiry_ms().unwrap_or(0).to_le_bytes());
                 self.string(pack.bytes());
             }
@@ -120,7 +121,7 @@ impl Writer {
 
     fn list(&mut self, list: &List, drain: Drain<'_>) {
         self.length(list.len() as u64);
-        let _ = list.walk(0, Direction::Forward, |item| {
+        list.walk(0, Direction::Forward, |item| {
             self.element(item, drain);
             ControlFlow::Continue(())
         });

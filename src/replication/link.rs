@@ -240,7 +240,7 @@ impl Session<'_> {
     async fn connect(&self) -> Result<Stream, End> {
         let (host, port) = (self.target.host.as_str(), self.target.port);
         let timeout = Duration::from_secs(self.server.config.load().repl_timeout.max(1) as u64);
-        let connect = dial(&self.server, host, port);
+        let connect = dial(self.server, host, port);
         match tokio::time::timeout(timeout, connect).await {
             Ok(result) => result
                 .map_err(|error| End::Lost(format!("Error condition on socket for SYNC: {}", short(&error)))),

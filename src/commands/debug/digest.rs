@@ -69,7 +69,7 @@ impl Sum {
     }
 
     fn mix_list(&mut self, list: &List) {
-        let _ = list.walk(0, Direction::Forward, |item| {
+        list.walk(0, Direction::Forward, |item| {
             self.mix_element(item);
             ControlFlow::Continue(())
         });

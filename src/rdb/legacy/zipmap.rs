@@ -23,8 +23,8 @@ pub struct Zipmap<'a> {
 }
 
 impl<'a> Zipmap<'a> {
-    /// Validates `bytes` wholly; `None` if anything is wrong. Fields that come twice are not looked for. O(n), nothing
-    /// is allocated.
+    /// Validates `bytes` wholly; `None` if anything is wrong, or nothing is in it. Fields that come twice are not looked for.
+    /// O(n), nothing is allocated.
     pub fn new(bytes: &'a [u8]) -> Option<Zipmap<'a>> {
         let (&count, rest) = bytes.split_first()?;
         let (&end, pairs) = rest.split_last()?;
@@ -36,7 +36,8 @@ impl<'a> Zipmap<'a> {
             rest = pair(rest)?.2;
             len += 1;
         }
-        (count >= LONG || usize::from(count) == len).then_some(Zipmap { pairs })
+        let counted = count >= LONG || usize::from(count) == len;
+        (counted && len > 0).then_some(Zipmap { pairs })
     }
 
     /// Fields with their values, in the order in which they stand.
@@ -98,7 +99,7 @@ mod tests {
     fn the_documented_example_is_read() {
         // "foo" => "bar", "hello" => "world", of the comment at the head of Redis's zipmap.c.
         check(b"\x02\x03foo\x03\0bar\x05hello\x05\0world\xff", &[("foo", "bar"), ("hello", "world")]);
-        check(b"\0\xff", &[]);
+        assert_eq!(read(b"\0\xff"), None, "no pair");
         // Free bytes behind a value, as an update by a shorter one leaves them; a count that must be found out.
         check(b"\x01\x03foo\x03\x02bar??\xff", &[("foo", "bar")]);
         assert!(read(b"\xfe\x03foo\x03\0bar\xff").is_some());
