@@ -487,7 +487,7 @@ mod tests {
     }
 
     fn member(n: u16) -> Vec<u8> {
-        if n % 3 == 0 { n.to_string().into_bytes() } else { format!("m{n}").into_bytes() }
+        if n.is_multiple_of(3) { n.to_string().into_bytes() } else { format!("m{n}").into_bytes() }
     }
 
     proptest! {
