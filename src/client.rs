@@ -143,7 +143,7 @@ pub struct Client {
     /// The time of the running batch of requests; without one every command asks the clock.
     pub batch: Option<BatchTime>,
     /// The running command has found nothing and waits.
-    pub blocking: Option<crate::blocked::Request>,
+    pub blocking: Option<Box<crate::blocked::Request>>,
     /// The wait that the connection takes part in next.
     pub waiter: Option<Arc<Waiter>>,
     /// Awaited keys that the running command has changed in shards that are not held any more.

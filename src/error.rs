@@ -27,8 +27,7 @@ impl Error {
 
     /// An `ERR` that repeats what a client sent, byte for byte but only up to a NUL, as C's `%s` does.
     pub fn quoting(before: &str, quoted: &[u8], after: &str) -> Error {
-        let end = quoted.iter().position(|byte| *byte == 0).unwrap_or(quoted.len());
-        Error::err([before.as_bytes(), &quoted[..end], after.as_bytes()].concat())
+        Error::err([before.as_bytes(), until_nul(quoted), after.as_bytes()].concat())
     }
 
     /// An `ERR` with a text made at run time.
@@ -66,10 +65,34 @@ impl Error {
         Error(Cow::Owned(format!("EXECABORT Transaction discarded because of: {reason}").into_bytes()))
     }
 
+    /// `NOGROUP No such key '…' or consumer group '…'`, and what follows.
+    pub fn no_group(key: &[u8], group: &[u8], after: &str) -> Error {
+        let parts =
+            [b"NOGROUP No such key '", until_nul(key), b"' or consumer group '", until_nul(group), b"'"];
+        Error::made([&parts.concat(), after.as_bytes()].concat())
+    }
+
+    /// `NOGROUP No such consumer group '…' for key name '…'`.
+    pub fn no_group_of_key(group: &[u8], key: &[u8]) -> Error {
+        let parts = [
+            b"NOGROUP No such consumer group '",
+            until_nul(group),
+            b"' for key name '",
+            until_nul(key),
+            b"'",
+        ];
+        Error::made(parts.concat())
+    }
+
     /// `ERR invalid expire time in 'name' command`.
     pub fn invalid_expire(name: &str) -> Error {
         Error::err(format!("invalid expire time in '{name}' command"))
     }
+}
+
+/// The text as C reads it.
+fn until_nul(text: &[u8]) -> &[u8] {
+    text.split(|byte| *byte == 0).next().unwrap_or_default()
 }
 
 impl fmt::Debug for Error {
@@ -110,7 +133,6 @@ errors! {
     NUMKEYS_NOT_POSITIVE = "ERR numkeys should be greater than 0";
     COUNT_NOT_POSITIVE = "ERR count should be greater than 0";
     VALUE_OUT_OF_RANGE = "ERR value is out of range";
-    NOT_IN_LONG_RANGE = "ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807";
     NOT_INTEGER = "ERR value is not an integer or out of range";
     NOT_FLOAT = "ERR value is not a valid float";
     NO_SUCH_KEY = "ERR no such key";
@@ -229,5 +251,43 @@ errors! {
     NESTED_MULTI = "ERR MULTI calls can not be nested";
     WATCH_INSIDE_MULTI = "ERR WATCH inside MULTI is not allowed";
     EXEC_ABORT = "EXECABORT Transaction discarded because of previous errors.";
+    INVALID_STREAM_ID = "ERR Invalid stream ID specified as stream command argument";
+    INTERVAL_START = "ERR invalid start ID for the interval";
+    INTERVAL_END = "ERR invalid end ID for the interval";
+    XADD_ZERO = "ERR The ID specified in XADD must be greater than 0-0";
+    XADD_EXHAUSTED =
+        "ERR The stream has exhausted the last possible ID, unable to add more items";
+    XADD_TOO_SMALL = "ERR The ID specified in XADD is equal or smaller than the target stream top item";
+    XADD_TOO_LARGE = "ERR Elements are too large to be stored";
+    TRIM_TWICE = "ERR syntax error, MAXLEN and MINID options at the same time are not compatible";
+    TRIM_MAXLEN = "ERR The MAXLEN argument must be >= 0.";
+    TRIM_LIMIT = "ERR The LIMIT argument must be >= 0.";
+    TRIM_LIMIT_ALONE = "ERR syntax error, LIMIT cannot be used without specifying a trimming strategy";
+    TRIM_LIMIT_EXACT = "ERR syntax error, LIMIT cannot be used without the special ~ option";
+    TRIM_NOTHING = "ERR syntax error, XTRIM must be called with a trimming strategy";
+    XSETID_ADDED = "ERR entries_added must be positive";
+    XSETID_BELOW_GIVEN = "ERR The ID specified in XSETID is smaller than the provided max_deleted_entry_id";
+    XSETID_BELOW_TOP = "ERR The ID specified in XSETID is smaller than the target stream top item";
+    XSETID_FEWER =
+        "ERR The entries_added specified in XSETID is smaller than the target stream length";
+    XREAD_GROUP = "ERR The GROUP option is only supported by XREADGROUP. You called XREAD instead.";
+    XREAD_NOACK = "ERR The NOACK option is only supported by XREADGROUP. You called XREAD instead.";
+    XREAD_NEW = "ERR The > ID can be specified only when calling XREADGROUP using the GROUP <group> <consumer> option.";
+    XREADGROUP_STREAM_GONE = "UNBLOCKED the stream key no longer exists";
+    XREADGROUP_GROUP_GONE = "NOGROUP the consumer group this client was blocked on no longer exists";
+    XREADGROUP_WITHOUT_GROUP = "ERR Missing GROUP option for XREADGROUP";
+    XREADGROUP_END = "ERR The $ ID is meaningless in the context of XREADGROUP: you want to read the history of this consumer by specifying a proper ID, or use the > ID to get new messages. The $ ID would just return an empty result set.";
+    XREADGROUP_LAST = "ERR The + ID is meaningless in the context of XREADGROUP: you want to read the history of this consumer by specifying a proper ID, or use the > ID to get new messages. The + ID would just return an empty result set.";
+    XGROUP_NO_KEY = "ERR The XGROUP subcommand requires the key to exist. Note that for CREATE you may want to use the MKSTREAM option to create an empty stream automatically.";
+    XGROUP_ENTRIES_READ = "ERR value for ENTRIESREAD must be positive or -1";
+    BUSY_GROUP = "BUSYGROUP Consumer Group name already exists";
+    XCLAIM_MIN_IDLE = "ERR Invalid min-idle-time argument for XCLAIM";
+    XCLAIM_IDLE = "ERR Invalid IDLE option argument for XCLAIM";
+    XCLAIM_TIME = "ERR Invalid TIME option argument for XCLAIM";
+    XCLAIM_RETRY_COUNT = "ERR Invalid RETRYCOUNT option argument for XCLAIM";
+    XAUTOCLAIM_MIN_IDLE = "ERR Invalid min-idle-time argument for XAUTOCLAIM";
+    XAUTOCLAIM_COUNT = "ERR COUNT must be > 0";
+    IDS_NOT_POSITIVE = "ERR Number of IDs must be a positive integer";
+    IDS_MISMATCH = "ERR The `numids` parameter must match the number of arguments";
     OUT_OF_MEMORY = "OOM command not allowed when used memory > 'maxmemory'.";
 }

@@ -178,7 +178,7 @@ impl Call<'_, '_> {
     /// Nothing was found: the client waits, and the command runs again when there may be something.
     pub fn block(&mut self, request: Request) {
         debug_assert!(self.may_block());
-        self.client.blocking = Some(request);
+        self.client.blocking = Some(Box::new(request));
     }
 
     /// The deadline that a timeout in seconds (possibly with a fraction) sets, Unix milliseconds; `None`: none.
@@ -398,7 +398,7 @@ fn execute_answering(
     tell_events(client, server, &mut view);
     propagate(client, server, effects);
     if let Some(request) = client.blocking.take() {
-        waiting::block(client, server, &mut view, (command, args), request);
+        waiting::block(client, server, &mut view, (command, args), *request);
     }
     let later = waiting::serve(client, server, &mut view);
     drop(view);

@@ -125,7 +125,10 @@ macro_rules! edge_scripts {
 
 edge_scripts! {
     edge_strings: "strings.txt",
+    edge_streams: "streams.txt",
     edge_bitmaps: "bitmaps.txt",
+    edge_sorted_sets: "sorted_sets.txt",
+    edge_geo: "geo.txt",
     edge_hashes: "hashes.txt",
     edge_hyperloglog: "hyperloglog.txt",
     edge_keys: "keys.txt",

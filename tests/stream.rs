@@ -103,9 +103,15 @@ impl Side {
 
 /// The same words; a time of today (in milliseconds) may be some seconds off, but one of long ago or far away may not.
 fn same(ours: &[Vec<String>], theirs: &[Vec<String>]) -> bool {
+    // The ID of a stream's entry begins with a time.
+    let parts = |word: &str| {
+        let (ms, seq) = word.split_once('-').map_or((word, None), |(ms, seq)| (ms, Some(seq.to_string())));
+        ms.parse::<i64>().ok().map(|ms| (ms, seq))
+    };
     let near = |a: &str, b: &str| {
-        let (Ok(a), Ok(b)) = (a.parse::<i64>(), b.parse::<i64>()) else { return false };
-        a > 1_500_000_000_000 && a < 3_900_000_000_000 && (a - b).abs() < SLACK_MS
+        let (Some((a, behind_a)), Some((b, behind_b))) = (parts(a), parts(b)) else { return false };
+        let is_now = a > 1_500_000_000_000 && a < 3_900_000_000_000;
+        is_now && (a - b).abs() < SLACK_MS && behind_a == behind_b
     };
     let same_words = |(a, b): (&Vec<String>, &Vec<String>)| {
         a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a == b || near(a, b))

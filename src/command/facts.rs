@@ -23,6 +23,8 @@ const NEWER: &[(&str, &str)] = &[
     ("hgetdel", "8.0.0"),
     ("hgetex", "8.0.0"),
     ("hsetex", "8.0.0"),
+    ("xackdel", "8.2.0"),
+    ("xdelex", "8.2.0"),
     ("delex", "8.4.0"),
     ("digest", "8.4.0"),
     ("msetex", "8.4.0"),

@@ -17,6 +17,7 @@ use crate::error::Error;
 use crate::executor::Call;
 use crate::keyspace::events::{Class, Event};
 use crate::types::Limits;
+use crate::types::element::Element;
 use crate::types::hash::{Expiry, Field, Hash, Inserted};
 
 /// The family's rows.
@@ -75,17 +76,9 @@ fn set_field(
     as_of_ms: i64,
 ) -> Inserted {
     let is_due = hash.has_due(as_of_ms) && hash.field(name).is_some_and(|field| !field.is_live(as_of_ms));
-    match (is_due, expiry) {
-        (false, expiry) => hash.set(name, value, expiry, limits),
-        (true, Expiry::At(_)) => {
-            hash.set(name, value, expiry, limits);
-            Inserted::New
-        }
-        (true, Expiry::Keep | Expiry::Clear) => {
-            hash.set(name, value, Expiry::Clear, limits);
-            Inserted::New
-        }
-    }
+    let expiry = if is_due && expiry == Expiry::Keep { Expiry::Clear } else { expiry };
+    let inserted = hash.set(name, value, expiry, limits);
+    if is_due { Inserted::New } else { inserted }
 }
 
 /// A field that is there at a time.
@@ -161,9 +154,16 @@ fn hget(call: &mut Call<'_, '_>) -> Result<(), Error> {
 const HMGET: Row = row("hmget", -3, "2.0.0", hmget).flags(FAST_READ).keys(RO_ACCESS);
 
 fn hmget(call: &mut Call<'_, '_>) -> Result<(), Error> {
+    reply_values(call, call.args.from(2))
+}
+
+/// Writes the values of fields, null for those that are not there.
+fn reply_values<'c>(
+    call: &mut Call<'_, '_>,
+    names: impl ExactSizeIterator<Item = &'c [u8]>,
+) -> Result<(), Error> {
     let as_of_ms = call.view.elements_as_of_ms();
     let hash = call.view.object::<Hash>(call.args.at(1))?;
-    let names = call.args.from(2);
     call.reply.array(names.len());
     for name in names {
         match hash.as_ref().and_then(|hash| hash.get(name, as_of_ms)) {
@@ -244,10 +244,7 @@ fn hvals(call: &mut Call<'_, '_>) -> Result<(), Error> {
     list(call, |field| field.value)
 }
 
-fn list(
-    call: &mut Call<'_, '_>,
-    part: impl Fn(Field<'_>) -> crate::types::element::Element<'_>,
-) -> Result<(), Error> {
+fn list(call: &mut Call<'_, '_>, part: impl Fn(Field<'_>) -> Element<'_>) -> Result<(), Error> {
     let as_of_ms = call.view.elements_as_of_ms();
     let hash = call.view.object::<Hash>(call.args.at(1))?;
     call.reply.array(hash.as_ref().map_or(0, |hash| hash.live_len(as_of_ms)));

@@ -18,6 +18,7 @@ pub mod pubsub;
 pub mod replication;
 pub mod set;
 pub mod sort;
+pub mod stream;
 pub mod string;
 #[cfg(test)]
 pub mod testing;
@@ -47,11 +48,13 @@ pub const FAMILIES: &[&[Row]] = &[
     hyperloglog::ROWS,
     hash::ROWS,
     geo::ROWS,
+    hyperloglog::ROWS,
     info::ROWS,
     list::ROWS,
     persistence::ROWS,
     pubsub::ROWS,
     replication::ROWS,
+    stream::ROWS,
     set::ROWS,
     sort::ROWS,
     string::ROWS,

@@ -178,14 +178,14 @@ impl Added {
 pub(super) fn add_all<'m>(
     call: &mut Call<'_, '_>,
     options: &AddOptions,
-    pairs: impl Iterator<Item = (&'m [u8], f64)>,
+    mut pairs: impl Iterator<Item = (&'m [u8], f64)>,
 ) -> Result<Added, Error> {
     let limits = call.server.limits();
     let name = if options.incr { "zincr" } else { "zadd" };
     let mut edit = call.view.object_or_new::<Zset>(call.args.at(1), event(name))?;
     let mut done = Added::default();
     edit.change(|zset| {
-        let result = pairs.map(|pair| done.add_one(zset, pair, options, &limits)).collect::<Result<(), _>>();
+        let result = pairs.try_for_each(|pair| done.add_one(zset, pair, options, &limits));
         (done.changes(), result)
     })
     .1?;

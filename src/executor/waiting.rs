@@ -89,7 +89,7 @@ pub(super) fn block(
     mut request: Request,
 ) {
     if client.tries_again {
-        client.blocking = Some(request);
+        client.blocking = Some(Box::new(request));
         return;
     }
     let args = request.args.take().unwrap_or_else(|| args.iter().map(OwnedArg::from).collect());

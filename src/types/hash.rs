@@ -162,7 +162,7 @@ impl Hash {
             }
         };
         if inserted == Inserted::New && self.len() > limits.hash_max_listpack_entries {
-            self.to_table(limits);
+            self.become_table(limits);
         }
         inserted
     }
@@ -172,16 +172,16 @@ impl Hash {
         let (Hash::Packed(pack) | Hash::PackedTtl(pack)) = self else { return };
         let longest = limits.hash_max_listpack_value;
         if name.len() > longest || value.len() > longest || !pack.may_grow_by(name.len() + value.len()) {
-            self.to_table(limits);
+            self.become_table(limits);
         } else if matches!(expiry, Expiry::At(_)) {
-            self.to_timed();
+            self.become_timed();
         }
     }
 
     /// Gives a field another expiry, or none. Returns whether the field is there.
     pub fn set_expiry(&mut self, name: &[u8], expiry_ms: Option<i64>) -> bool {
         if expiry_ms.is_some() {
-            self.to_timed();
+            self.become_timed();
         }
         match self {
             Hash::Packed(pack) => find_pair(pack, name).is_some(),
@@ -253,7 +253,7 @@ impl Hash {
     }
 
     /// Makes room for expiries.
-    fn to_timed(&mut self) {
+    fn become_timed(&mut self) {
         let Hash::Packed(pack) = self else { return };
         let mut triples = Listpack::new();
         for (i, element) in pack.iter().enumerate() {
@@ -265,7 +265,7 @@ impl Hash {
         *self = Hash::PackedTtl(triples);
     }
 
-    fn to_table(&mut self, limits: &Limits) {
+    fn become_table(&mut self, limits: &Limits) {
         let mut map = Map::new(limits.hasher);
         let (mut name, mut value) = (itoa::Buffer::new(), itoa::Buffer::new());
         for field in self.iter() {

@@ -64,7 +64,9 @@ impl Packed {
         if inserted > removed {
             self.resize(new);
         }
-        self.copy_within(at + removed..old, at + inserted);
+        if inserted != removed {
+            self.copy_within(at + removed..old, at + inserted);
+        }
         if inserted < removed {
             self.resize(new);
         }

@@ -148,6 +148,30 @@ impl Stream {
             .filter(|entry| !entry.is_deleted())
     }
 
+    /// How many entries there are from `start` to `end`, but at most `limit`. O(nodes), and O(entries) of the first and the
+    /// last of them.
+    pub fn count(&self, start: StreamId, end: StreamId, limit: u64) -> u64 {
+        let mut nodes = self.0.nodes.range(start, end).peekable();
+        let (mut count, mut inner) = (0, false);
+        while let Some(node) = nodes.next().filter(|_| count < limit) {
+            count += if inner && nodes.peek().is_some() {
+                node.live()
+            } else {
+                std::iter::successors(node.first(), |entry| node.next(entry))
+                    .filter(|entry| !entry.is_deleted() && (start..=end).contains(&entry.id))
+                    .take((limit - count) as usize)
+                    .count() as u64
+            };
+            inner = true;
+        }
+        count.min(limit)
+    }
+
+    /// The ID of the first entry that is stored, deleted or not.
+    pub fn first_stored_id(&self) -> Option<StreamId> {
+        self.0.nodes.first().and_then(Node::first).map(|entry| entry.id)
+    }
+
     /// The entry with this ID.
     pub fn get(&self, id: StreamId) -> Option<Entry<'_>> {
         self.range(id, id).next()
@@ -218,6 +242,15 @@ impl Stream {
         if id == log.marks.first_id {
             self.find_first();
         }
+        true
+    }
+
+    /// Notes that a group has been given an entry with this ID, if that is news.
+    pub fn advance(&mut self, group: &[u8], id: StreamId) -> bool {
+        let marks = self.0.marks;
+        let Some(group) = self.group_mut(group).filter(|group| id > group.last_id) else { return false };
+        group.entries_read = marks.entries_read_after(group.entries_read, id);
+        group.last_id = id;
         true
     }
 

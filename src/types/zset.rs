@@ -1,7 +1,7 @@
 //! Sorted sets: members in the order of their scores.
 //!
-//! Small ones are a listpack of member, score, member, score … in order; the score is the text of `%.17g` or, where that is an
-//! integer's, the integer (so that -0 becomes 0, as in Redis). Larger ones are two persistent structures: a table from member to score and a [`Tree`] of (score, member).
+//! Small ones are a listpack of member, score, member, score … in order; the score is an integer where it
+//! is one, else the text of `%.17g`. Larger ones are two persistent structures: a table from member to score and a [`Tree`] of (score, member).
 //! Both hold each member; a pointer to a shared copy would take as many bytes as most members, and a cache miss.
 //!
 //! Invariant: both halves hold the same members with the same scores, and no score is NaN.
@@ -89,8 +89,7 @@ impl Zset {
         }
         let mut pack = Listpack::new();
         for (member, score) in self.iter() {
-            pack.push_back(member.text(&mut itoa::Buffer::new()));
-            push_score(&mut pack, score);
+            push(&mut pack, member.text(&mut itoa::Buffer::new()), score);
         }
         Zset::Packed(pack)
     }
@@ -266,16 +265,22 @@ impl Zset {
         self.range(rank..rank.checked_add(1)?, Direction::Forward).next()
     }
 
-    /// Gives members from a cursor on to `f`, `at_least` of them where there are so many; returns the next cursor, 0 at the
-    /// end. Small sets are given as a whole.
-    pub fn scan(&self, cursor: u64, at_least: usize, mut f: impl FnMut(Element<'_>, f64)) -> u64 {
+    /// Gives members and their scores' texts from a cursor on to `f`, `at_least` of them where there are so many; returns the next
+    /// cursor, 0 at the end. Small sets are given as a whole, and scores as they are packed: integers with all digits.
+    pub fn scan(&self, cursor: u64, at_least: usize, mut f: impl FnMut(Element<'_>, Element<'_>)) -> u64 {
         match self {
-            Zset::Packed(_) => {
-                self.iter().for_each(|(member, score)| f(member, score));
+            Zset::Packed(pack) => {
+                let mut elements = pack.iter();
+                while let (Some(member), Some(score)) = (elements.next(), elements.next()) {
+                    f(member, score);
+                }
                 0
             }
             Zset::Tree(tree) => {
-                let give = |entry: super::map::Entry<'_>| f(Element::Str(entry.key), from_value(entry.value));
+                let mut text = double::Buffer::default();
+                let give = |entry: super::map::Entry<'_>| {
+                    f(Element::Str(entry.key), Element::Str(text.format(from_value(entry.value))));
+                };
                 tree.scores.scan(cursor, at_least, give)
             }
         }
@@ -345,13 +350,19 @@ fn fits(pack: &Listpack, member: &[u8], limits: &Limits) -> bool {
         && pack.may_grow_by(member.len())
 }
 
-/// Scores that are integers are packed as such, and the integer 0 has no sign.
-fn unsigned_zero(score: f64) -> f64 {
-    if score == 0.0 { 0.0 } else { score }
+/// What is packed for a score: the integer if it is one (and far from the ends of the range), else its text. The integer 0
+/// has no sign.
+fn packed_score(score: f64, text: &mut double::Buffer) -> Element<'_> {
+    const INTEGER_MAX: f64 = (i64::MAX / 2) as f64;
+    if score.fract() == 0.0 && score.abs() <= INTEGER_MAX {
+        return Element::Int(score as i64);
+    }
+    Element::Str(text.format(score))
 }
 
-fn push_score(pack: &mut Listpack, score: f64) {
-    pack.push_back(double::Buffer::default().format(unsigned_zero(score)));
+fn push(pack: &mut Listpack, member: &[u8], score: f64) {
+    pack.push_back(member);
+    pack.push_back_element(packed_score(score, &mut double::Buffer::default()));
 }
 
 /// Inserts a member that is not there at its place.
@@ -360,14 +371,14 @@ fn insert_packed(pack: &mut Listpack, member: &[u8], score: f64) {
     while let Some(member_at) = at {
         let other = score_behind(pack, member_at);
         if other > score || other == score && pack.get(member_at).cmp_bytes(member).is_gt() {
-            let new = pack.insert_before(member_at, member);
-            pack.insert_after(new, double::Buffer::default().format(unsigned_zero(score)));
+            let mut text = double::Buffer::default();
+            let score_at = pack.insert_element_before(member_at, packed_score(score, &mut text));
+            pack.insert_before(score_at, member);
             return;
         }
         at = pack.next(member_at).and_then(|score_at| pack.next(score_at));
     }
-    pack.push_back(member);
-    push_score(pack, score);
+    push(pack, member, score);
 }
 
 /// Members with their scores.
@@ -452,7 +463,9 @@ mod tests {
             assert_eq!(zset.count_before(&Cut::BelowScore(*score)), below);
         }
         let mut scanned = Vec::new();
-        let cursor = zset.scan(0, usize::MAX, |member, score| scanned.push((member.to_vec(), score)));
+        let cursor = zset.scan(0, usize::MAX, |member, score| {
+            scanned.push((member.to_vec(), score_of(score).expect("a number")));
+        });
         scanned.sort_by(|(a, x), (b, y)| x.total_cmp(y).then_with(|| a.cmp(b)));
         assert_eq!((cursor, scanned), (0, expected));
     }
@@ -474,7 +487,7 @@ mod tests {
     }
 
     fn member(n: u16) -> Vec<u8> {
-        if n % 3 == 0 { n.to_string().into_bytes() } else { format!("m{n}").into_bytes() }
+        if n.is_multiple_of(3) { n.to_string().into_bytes() } else { format!("m{n}").into_bytes() }
     }
 
     proptest! {
@@ -536,13 +549,25 @@ mod tests {
     #[test]
     fn scores_are_packed_as_redis_does() {
         let mut zset = Zset::default();
-        for (member, score) in [("a", 1.5), ("b", f64::INFINITY), ("c", -0.0), ("d", 1e300), ("e", 7.0)] {
+        let scores = [
+            ("a", 1.5),
+            ("b", f64::INFINITY),
+            ("c", -0.0),
+            ("d", 1e300),
+            ("e", 7.0),
+            ("f", 1e18),
+            ("g", 5e18),
+        ];
+        for (member, score) in scores {
             zset.insert(member.as_bytes(), score, &limits(10));
         }
         let pack = zset.listpack().expect("few members");
         let texts: Vec<_> =
             pack.iter().map(|element| String::from_utf8(element.to_vec()).expect("text")).collect();
-        assert_eq!(texts.join(" "), "c 0 a 1.5 e 7 d 1.0000000000000001e+300 b inf");
+        assert_eq!(
+            texts.join(" "),
+            "c 0 a 1.5 e 7 f 1000000000000000000 g 5e+18 d 1.0000000000000001e+300 b inf"
+        );
     }
 
     #[track_caller]

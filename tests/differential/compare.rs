@@ -67,6 +67,8 @@ const RULES: &[Rule] = &[
     blank("TIME", |_, reply| blank_bulks(reply)),
     blank("OBJECT FREQ", |_, reply| blank_ints(reply)),
     near("OBJECT IDLETIME", 1),
+    blank("XINFO", |_, reply| blank_moments(reply)),
+    blank("XPENDING", |_, reply| blank_idle_times(reply)),
     near("TTL", 1),
     near("PTTL", 1000),
     near("EXPIRETIME", 1),
@@ -252,6 +254,44 @@ fn blank_ints(reply: &mut Value) {
     }
 }
 
+/// XINFO's idle times, and its times of today.
+fn blank_moments(reply: &mut Value) {
+    let is_idle = |key: &Value| key.text() == "idle";
+    match reply {
+        Value::Int(number) if NOW_MS.contains(number) => *number = 0,
+        Value::Map(pairs) => {
+            for (key, value) in pairs {
+                if is_idle(key) { blank_ints(value) } else { blank_moments(value) }
+            }
+        }
+        Value::Array(items) => {
+            for at in 0..items.len() {
+                if at > 0 && is_idle(&items[at - 1]) {
+                    blank_ints(&mut items[at])
+                } else {
+                    blank_moments(&mut items[at])
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Milliseconds since 1970 at which this may run.
+const NOW_MS: std::ops::Range<i64> = 1_500_000_000_000..3_900_000_000_000;
+
+/// XPENDING's entries: ID, consumer, idle time, deliveries.
+fn blank_idle_times(reply: &mut Value) {
+    let Value::Array(entries) = reply else { return };
+    for entry in entries {
+        if let Value::Array(parts) = entry
+            && let [Value::Bulk(_), Value::Bulk(_), idle, Value::Int(_)] = parts.as_mut_slice()
+        {
+            blank_ints(idle);
+        }
+    }
+}
+
 fn blank_hello(reply: &mut Value) {
     let blank = |key: &Value, value: &mut Value| {
         if key.text() == "id" {
@@ -367,6 +407,7 @@ mod tests {
         check("TTL k", ":100\r\n", ":-1\r\n", false);
         check("TTL k", ":-2\r\n", ":-1\r\n", false);
         check("TTL k", ":100\r\n", ":110\r\n", false);
+        check("XINFO GROUPS k", "*2\r\n+lag\r\n:3\r\n", "*2\r\n+lag\r\n:5\r\n", false);
         check("EXPIRETIME k", ":4000000001\r\n", ":4000000002\r\n", false);
         check("SCAN 0 COUNT 1000", "*2\r\n$1\r\n0\r\n*0\r\n", "*2\r\n$1\r\n7\r\n*0\r\n", false);
         check("SCAN 0", "*2\r\n$1\r\n0\r\n*0\r\n", "*2\r\n:7\r\n*0\r\n", false);
@@ -378,6 +419,7 @@ mod tests {
     fn undefined_parts_are_let_through() {
         check("keys *", "*2\r\n+a\r\n+b\r\n", "*2\r\n+b\r\n+a\r\n", true);
         check("TTL k", ":100\r\n", ":101\r\n", true);
+        check("XINFO GROUPS k", "*2\r\n+idle\r\n:3\r\n", "*2\r\n+idle\r\n:5\r\n", true);
         check("PEXPIRETIME k", ":1700000000000\r\n", ":1700000000400\r\n", true);
         check("SCAN 0", "*2\r\n$1\r\n0\r\n*0\r\n", "*2\r\n$1\r\n7\r\n*1\r\n+a\r\n", true);
         check("CLIENT LIST", "$10\r\nid=3 db=1\n\r\n", "$11\r\nid=44 db=1\n\r\n", true);

@@ -170,6 +170,22 @@ impl Generator {
             // A SET that is over before it begins would be there until something looks: nothing to compare.
             "futureexpiry" => &["EX seconds", "PX millis", "EXAT future", "PXAT futuremillis"],
             "expiry" => &["EX seconds", "PX millis", "EXAT time", "PXAT timemillis"],
+            "fieldvalue" => &[
+                "A value",
+                "A value B value",
+                "A value B value",
+                "fieldname value fieldname value fieldname value",
+                "A",
+            ],
+            "streamtrim" => &[
+                "MAXLEN small",
+                "MAXLEN = small",
+                "MAXLEN ~ small",
+                "MAXLEN ~ small LIMIT small",
+                "MINID streamid",
+                "MINID ~ streamid",
+                "MINID streamid LIMIT small",
+            ],
             "field" => &[
                 "GET width fieldoffset",
                 "SET width fieldoffset int",
@@ -237,6 +253,40 @@ impl Generator {
         let rng = &mut self.rng;
         let text = match slot {
             "key" => format!("k{}", rng.below(30)),
+            "zkey" => format!("z{}", rng.below(6)),
+            "lexkey" => format!("lex{}", rng.below(2)),
+            "zmember" if rng.chance(50) => format!("m{}", rng.below(300)),
+            "zmember" => rng.pick(MEMBERS).into(),
+            "score" if rng.chance(50) => rng.below(20).to_string(),
+            "score" => rng.pick(SCORES).into(),
+            "scoreend" => format!("{}{}", rng.pick(&["", "", "("]), rng.pick(SCORES)),
+            "lexend" => rng.pick(LEX_ENDS).into(),
+            "geokey" => format!("geo{}", rng.below(3)),
+            "place" => format!("p{}", rng.below(60)),
+            "longitude" => format!("{}.{:05}", rng.below(362) as i64 - 181, rng.below(100_000)),
+            "latitude" => format!("{}.{:05}", rng.below(172) as i64 - 86, rng.below(100_000)),
+            "radius" => rng.pick(&["0", "1", "100", "1000", "5000", "20000", "1e9", "0.5", "-1", "x"]).into(),
+            "unit" => rng.pick(&["m", "km", "ft", "mi", "KM", "junk"]).into(),
+            // Few, so that groups and entries meet.
+            "stream" => format!("x{}", rng.below(4)),
+            "streamid" => stream_id(rng),
+            "bound" => match rng.below(6) {
+                0 => "-".into(),
+                1 => "+".into(),
+                2 => format!("({}", stream_id(rng)),
+                _ => stream_id(rng),
+            },
+            "readfrom" => {
+                if rng.chance(50) {
+                    rng.pick(&["$", "0"]).into()
+                } else {
+                    stream_id(rng)
+                }
+            }
+            "new" => ">".into(),
+            "group" => format!("g{}", rng.below(3)),
+            "consumer" => format!("c{}", rng.below(3)),
+            "fieldname" => rng.pick(&["a", "b", "field"]).into(),
             "value" => return value(rng),
             // A key of another type now and then.
             "hashkey" if rng.chance(3) => format!("k{}", rng.below(30)),

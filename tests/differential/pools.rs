@@ -79,6 +79,33 @@ pub fn payload(rng: &mut Rng) -> Vec<u8> {
     payload
 }
 
+/// An ID of an entry, near those of others or a border. Small ones are few, so that they meet; what is added goes up.
+pub fn stream_id(rng: &mut Rng) -> String {
+    let (ms, seq) = (rng.below(60), rng.below(4));
+    match rng.below(20) {
+        0..12 => format!("{ms}-{seq}"),
+        12..15 => ms.to_string(),
+        15..17 => format!("{ms}-*"),
+        17 | 18 => format!("{}-{seq}", 100 + rng.below(900)),
+        _ => rng.pick(STREAM_IDS).into(),
+    }
+}
+
+pub const STREAM_IDS: &[&str] = &[
+    "0",
+    "0-0",
+    "0-1",
+    "x",
+    "",
+    "-1",
+    "1-",
+    "1--5",
+    "007-1",
+    "1-+1",
+    "18446744073709551616",
+    "5000-18446744073709551615",
+];
+
 /// A number below `bound`, sometimes a border.
 pub fn near_zero(rng: &mut Rng, bound: usize, borders: &[&str]) -> String {
     if rng.chance(85) { rng.below(bound).to_string() } else { rng.pick(borders).into() }
@@ -337,3 +364,58 @@ pub const JUNK: &[&str] = &[
     "nan",
     "GET",
 ];
+
+/// Members of sorted sets: integers and not, empty, around the length that a listpack may hold.
+pub const MEMBERS: &[&str] = &[
+    "a",
+    "b",
+    "c",
+    "aa",
+    "ab",
+    "",
+    "0",
+    "10",
+    "-5",
+    "007",
+    "a b",
+    "b\0x",
+    "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
+    "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
+];
+
+/// Scores, and what is none.
+pub const SCORES: &[&str] = &[
+    "0",
+    "-0",
+    "1",
+    "2",
+    "-1",
+    "0.1",
+    "1.5",
+    "3.0",
+    "inf",
+    "-inf",
+    "+inf",
+    "1e3",
+    "1e-5",
+    "1e16",
+    "1e17",
+    "1e300",
+    "-1e300",
+    "5e-324",
+    "0.3333333333333333",
+    "4503599627370497",
+    "9007199254740993",
+    "123456789012345678",
+    "0x10",
+    "1e400",
+    "1e-400",
+    "nan",
+    "x",
+    "",
+    " 1",
+];
+
+/// Ends of ranges of members.
+pub const LEX_ENDS: &[&str] =
+    &["-", "+", "-", "+", "[", "(", "[a", "(b", "[m", "(m2", "[m300", "[\u{ff}", "x", "", "++"];

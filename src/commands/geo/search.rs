@@ -1,6 +1,7 @@
 //! Searches for places in a circle or a box: GEOSEARCH and the older GEORADIUS, which differ in their arguments only.
 //!
-//! One departure: GEORADIUS with STORE twice is a syntax error, since only the first of the keys is locked; Redis stores at the last.
+//! One departure: GEORADIUS with STORE (or STOREDIST) twice is a syntax error, since only the first of the keys is locked; Redis
+//! stores at the last.
 
 use super::{place, place_of, reading, reply_distance, reply_place, unit};
 use crate::command::{Acl, Begin, Find, Flags, Group, Handler, KeyFlags, KeySpec, Row};
@@ -56,6 +57,8 @@ struct Request<'a> {
     any: bool,
     store: Option<&'a [u8]>,
     store_distance: bool,
+    /// Was there a STORE, a STOREDIST?
+    said_store: [bool; 2],
     from_member: bool,
     from_place: bool,
 }
@@ -75,6 +78,7 @@ impl<'a> Request<'a> {
             any: false,
             store: (kind == Kind::SearchStore).then(|| args.at(1)),
             store_distance: false,
+            said_store: [false; 2],
             from_member: false,
             from_place: false,
         };
@@ -118,11 +122,11 @@ impl<'a> Request<'a> {
                 return Ok(2);
             }
             () if kind.may_store() && left >= 1 && (args.is(at, "store") || args.is(at, "storedist")) => {
-                if self.store.is_some() {
+                let store_distance = args.is(at, "storedist");
+                if std::mem::replace(&mut self.said_store[usize::from(store_distance)], true) {
                     return Err(error::SYNTAX);
                 }
-                self.store = Some(args.at(at + 1));
-                self.store_distance = args.is(at, "storedist");
+                (self.store, self.store_distance) = (Some(args.at(at + 1)), store_distance);
                 return Ok(2);
             }
             () if kind == Kind::SearchStore && args.is(at, "storedist") => self.store_distance = true,
@@ -188,9 +192,9 @@ impl<'a> Request<'a> {
     /// Do the arguments go together?
     fn check(&self, name: &[u8], kind: Kind) -> Result<(), Error> {
         if self.store.is_some() && (self.with_distance || self.with_number || self.with_place) {
-            let command = if kind == Kind::SearchStore { "GEOSEARCHSTORE" } else { "GEORADIUS" };
+            let what = if kind == Kind::SearchStore { "GEOSEARCHSTORE" } else { "STORE option in GEORADIUS" };
             let text = "is not compatible with WITHDIST, WITHHASH and WITHCOORD options";
-            return Err(Error::err(format!("STORE option in {command} {text}")));
+            return Err(Error::err(format!("{what} {text}")));
         }
         if kind.is_search() && !(self.from_member || self.from_place) {
             let text = "exactly one of FROMMEMBER or FROMLONLAT can be specified for ";

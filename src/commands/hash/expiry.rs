@@ -127,7 +127,7 @@ pub(super) fn propagate_expiry(call: &mut Call<'_, '_>, at_ms: i64, names: &[&[u
     call.propagate_instead(&words);
 }
 
-/// The log gets some words about fields of the key: the command's name, what stands before the fields, the fields.
+/// The log gets a command about fields of the key.
 pub(super) fn propagate_fields(call: &mut Call<'_, '_>, command: &[u8], names: &[&[u8]]) {
     let words: Vec<&[u8]> = [command, call.args.at(1)].into_iter().chain(names.iter().copied()).collect();
     call.propagate_instead(&words);

@@ -2,13 +2,14 @@
 
 use super::{FAST_WRITE, live_field, row, set_field};
 use crate::command::{KeySpec, Row};
+use crate::commands::string::RW_ACCESS_UPDATE;
 use crate::error::{self, Error};
 use crate::executor::Call;
 use crate::keyspace::events::{Class, Event};
 use crate::types::hash::{Expiry, Hash};
 use crate::types::long_double::LongDouble;
 
-const KEYS: &[KeySpec] = &[KeySpec::one(1, super::super::string::RW_ACCESS_UPDATE)];
+const KEYS: &[KeySpec] = &[KeySpec::one(1, RW_ACCESS_UPDATE)];
 
 pub(super) const HINCRBY: Row = row("hincrby", 4, "2.0.0", hincrby).flags(FAST_WRITE).keys(KEYS);
 

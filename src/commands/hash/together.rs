@@ -7,7 +7,7 @@ use super::expiry::{
     EXPIRE_EVENT, PERSIST_EVENT, expire_field, fields, is_past, persist_field, propagate_expiry,
     propagate_fields, time_ms,
 };
-use super::{DELETED, FAST_WRITE, RW_DELETE, RW_UPDATE, SET, live_field, row, set_field};
+use super::{DELETED, FAST_WRITE, RW_DELETE, RW_UPDATE, SET, live_field, reply_values, row, set_field};
 use crate::command::{Flags, Row};
 use crate::error::{self, Error};
 use crate::executor::{Args, Call};
@@ -15,20 +15,6 @@ use crate::resp::parser::number;
 use crate::types::hash::{Expiry, Hash};
 
 const FAST_UPDATE: Flags = Flags::WRITE.union(Flags::FAST);
-
-/// Writes the values of fields, null for those that are not there.
-fn reply_values(call: &mut Call<'_, '_>, names: &[&[u8]]) -> Result<(), Error> {
-    let as_of_ms = call.view.elements_as_of_ms();
-    let hash = call.view.object::<Hash>(call.args.at(1))?;
-    call.reply.array(names.len());
-    for name in names {
-        match hash.as_ref().and_then(|hash| hash.get(name, as_of_ms)) {
-            Some(value) => call.reply.element(value),
-            None => call.reply.null(),
-        }
-    }
-    Ok(())
-}
 
 pub(super) const HGETDEL: Row = row("hgetdel", -5, "8.0.0", hgetdel).flags(FAST_UPDATE).keys(RW_DELETE);
 
@@ -176,7 +162,7 @@ pub(super) const HGETEX: Row = row("hgetex", -5, "8.0.0", hgetex).flags(FAST_UPD
 fn hgetex(call: &mut Call<'_, '_>) -> Result<(), Error> {
     call.view.object::<Hash>(call.args.at(1))?;
     let options = Options::parse(call, &HGETEX_GRAMMAR)?;
-    reply_values(call, &options.fields)?;
+    reply_values(call, options.fields.iter().copied())?;
     let (key, as_of_ms) = (call.args.at(1), call.view.elements_as_of_ms());
     let (event, at_ms) = match options.time {
         TimeOption::Unsaid | TimeOption::Keep => return Ok(()),

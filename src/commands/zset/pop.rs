@@ -36,13 +36,11 @@ impl End {
     }
 }
 
+/// Members with their scores, in the order in which they were popped.
+type Popped = Vec<(Vec<u8>, f64)>;
+
 /// Pops up to `count` members; `None` when there is no sorted set.
-fn take(
-    call: &mut Call<'_, '_>,
-    key: &[u8],
-    end: End,
-    count: usize,
-) -> Result<Option<Vec<(Vec<u8>, f64)>>, Error> {
+fn take(call: &mut Call<'_, '_>, key: &[u8], end: End, count: usize) -> Result<Option<Popped>, Error> {
     let Some(mut edit) = call.view.object_mut::<Zset>(key, event(end.event()))? else { return Ok(None) };
     let (_, popped) = edit.change(|zset| {
         let count = count.min(zset.len());

@@ -2,15 +2,14 @@
 
 use super::READ;
 use crate::command::{Acl, Flags, Group, Row};
-use crate::commands::generic::scan::parse_cursor;
+use crate::commands::generic::scan::{Found, Request, parse_cursor};
 use crate::error::{self, Error};
 use crate::executor::{Args, Call};
-use crate::glob;
-use crate::resp::parser::number;
-use crate::resp::{Reply, encode};
-use crate::types::double;
+use crate::resp::Reply;
 use crate::types::element::Element;
 use crate::types::zset::Zset;
+use rand::rngs::SmallRng;
+use rand::{Rng, SeedableRng};
 use std::collections::HashSet;
 
 pub(super) const ZRANDMEMBER: Row = Row::new("zrandmember", -2, Group::SortedSet, "6.2.0", zrandmember)
@@ -43,20 +42,20 @@ fn zrandmember(call: &mut Call<'_, '_>) -> Result<(), Error> {
     let len = if repeats { wanted } else { wanted.min(zset.len()) };
     let flat = with_scores && !call.reply.resp3();
     call.reply.array(if flat { 2 * len } else { len });
-    let mut dice = Dice(seed);
+    let mut chance = SmallRng::seed_from_u64(seed);
     let mut show = |rank: usize| {
         if let Some((member, score)) = zset.nth(rank) {
             reply_member(&mut call.reply, member, with_scores.then_some(score));
         }
     };
     if repeats {
-        (0..len).for_each(|_| show(dice.below(zset.len())));
+        (0..len).for_each(|_| show(chance.random_range(0..zset.len())));
     } else if len == zset.len() {
         zset.iter().for_each(|(member, score)| {
             reply_member(&mut call.reply, member, with_scores.then_some(score));
         });
     } else {
-        dice.distinct(len, zset.len()).into_iter().for_each(show);
+        distinct(&mut chance, len, zset.len()).into_iter().for_each(show);
     }
     Ok(())
 }
@@ -65,7 +64,7 @@ fn zrandmember(call: &mut Call<'_, '_>) -> Result<(), Error> {
 fn parse_count(args: Args<'_>) -> Result<(i64, bool), Error> {
     let count = args.int(2)?;
     if count == i64::MIN {
-        return Err(error::NOT_IN_LONG_RANGE);
+        return Err(error::LONG_OUT_OF_RANGE);
     }
     let with_scores = match args.len() {
         3 => false,
@@ -94,29 +93,15 @@ fn pick(bits: u64, len: usize) -> usize {
     ((u128::from(bits) * len as u128) >> 64) as usize
 }
 
-/// Random numbers from one seed (splitmix64).
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, len: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        pick(z ^ (z >> 31), len)
-    }
-
-    /// `count` different numbers below `len`, every choice as likely as every other (Floyd's algorithm).
-    fn distinct(&mut self, count: usize, len: usize) -> HashSet<usize> {
-        let mut chosen = HashSet::with_capacity(count);
-        for last in len - count..len {
-            let n = self.below(last + 1);
-            if !chosen.insert(n) {
-                chosen.insert(last);
-            }
+/// `count` different numbers below `len`, every choice as likely as every other (Floyd's algorithm).
+fn distinct(chance: &mut SmallRng, count: usize, len: usize) -> HashSet<usize> {
+    let mut chosen = HashSet::with_capacity(count);
+    for last in len - count..len {
+        if !chosen.insert(chance.random_range(0..=last)) {
+            chosen.insert(last);
         }
-        chosen
     }
+    chosen
 }
 
 pub(super) const ZSCAN: Row = Row::new("zscan", -3, Group::SortedSet, "2.8.0", zscan)
@@ -126,45 +111,19 @@ pub(super) const ZSCAN: Row = Row::new("zscan", -3, Group::SortedSet, "2.8.0", z
     .tips(&["nondeterministic_output"]);
 
 fn zscan(call: &mut Call<'_, '_>) -> Result<(), Error> {
-    let args = call.args;
-    let cursor = parse_cursor(args.at(2))?;
-    let Some(zset) = call.view.object::<Zset>(args.at(1))? else {
-        call.reply.array(2);
-        call.reply.bulk("0");
-        call.reply.array(0);
-        return Ok(());
-    };
-    let (pattern, count) = scan_options(args)?;
-    let (mut found, mut bytes) = (0, Vec::new());
-    let next = zset.scan(cursor, count, |member, score| {
+    let cursor = parse_cursor(call.args.at(2))?;
+    let (mut found, mut next) = (Found::default(), 0);
+    if let Some(zset) = call.view.object::<Zset>(call.args.at(1))? {
+        let request = Request::of_elements(call.args)?;
         let mut digits = itoa::Buffer::new();
-        let member = member.text(&mut digits);
-        if pattern.is_none_or(|pattern| glob::matches(pattern, member, false)) {
-            found += 2;
-            encode::arg(&mut bytes, member);
-            encode::arg(&mut bytes, double::Buffer::default().format(score));
-        }
-    });
-    call.reply.array(2);
-    call.reply.bulk(itoa::Buffer::new().format(next));
-    call.reply.array(found);
-    call.reply.raw(&bytes);
-    Ok(())
-}
-
-/// MATCH's pattern and COUNT.
-fn scan_options(args: Args<'_>) -> Result<(Option<&[u8]>, usize), Error> {
-    let (mut pattern, mut count) = (None, 10);
-    for at in (3..args.len()).step_by(2) {
-        let value = args.get(at + 1).ok_or(error::SYNTAX)?;
-        if args.is(at, "count") {
-            let n = number(value).ok_or(error::NOT_INTEGER)?;
-            count = usize::try_from(n).ok().filter(|n| *n > 0).ok_or(error::SYNTAX)?;
-        } else if args.is(at, "match") {
-            pattern = (value != b"*").then_some(value);
-        } else {
-            return Err(error::SYNTAX);
-        }
+        next = zset.scan(cursor, request.count, |member, score| {
+            let text = member.text(&mut digits);
+            if request.matches(text) {
+                found.add(text);
+                found.add(score.text(&mut digits));
+            }
+        });
     }
-    Ok((pattern, count))
+    found.reply_with_cursor(next, &mut call.reply);
+    Ok(())
 }

@@ -60,7 +60,7 @@ impl Child {
         }
     }
 
-    /// The earliest expiry below.
+    /// The earliest expiry below. O(1).
     pub fn next_expiry_ms(&self) -> Option<i64> {
         Some(self.soonest_ms()).filter(|at| *at != i64::MAX)
     }

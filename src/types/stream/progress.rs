@@ -23,9 +23,9 @@ pub struct Marks {
 }
 
 impl Marks {
-    /// May an entry at or behind `start` have been deleted?
+    /// May there be a gap at or behind `start`? Not before the first entry: what was deleted there is as if trimmed.
     fn has_gap_from(&self, start: StreamId) -> bool {
-        self.len > 0 && self.max_deleted_id != StreamId::MIN && start <= self.max_deleted_id
+        self.len > 0 && self.max_deleted_id >= self.first_id && start <= self.max_deleted_id
     }
 
     /// The number of entries ever added up to `id`, where that can be told.
@@ -36,7 +36,7 @@ impl Marks {
         if id == self.last_id || self.len == 0 && id < self.last_id {
             return Some(self.entries_added);
         }
-        if id > self.last_id || self.max_deleted_id != StreamId::MIN && self.max_deleted_id >= self.first_id {
+        if id > self.last_id || self.max_deleted_id >= self.first_id {
             return None;
         }
         // No gap: what is there is what was added last.
@@ -109,6 +109,8 @@ mod tests {
         let gap = Marks { max_deleted_id: id(4), len: 2, ..TRIMMED };
         assert_eq!(gap.lag(Some(3), id(3)), None);
         assert_eq!(gap.lag(Some(5), id(5)), Some(0));
+        let before = Marks { max_deleted_id: id(2), ..TRIMMED };
+        assert_eq!(before.lag(Some(1), id(1)), Some(4));
         assert_eq!(Marks::default().lag(None, id(0)), Some(0));
     }
 

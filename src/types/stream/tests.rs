@@ -1,7 +1,7 @@
 //! Streams against a naive model.
 
 use super::*;
-use crate::keyspace::Hasher;
+use crate::types::limits::tests::LIMITS;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
@@ -11,22 +11,7 @@ pub(super) fn id(ms: u64) -> StreamId {
 
 /// Nodes of at most so many entries and 300 bytes.
 pub(super) fn limits(entries: usize) -> Limits {
-    Limits {
-        hash_max_listpack_entries: 0,
-        hash_max_listpack_value: 0,
-        set_max_intset_entries: 0,
-        set_max_listpack_entries: 0,
-        set_max_listpack_value: 0,
-        zset_max_listpack_entries: 0,
-        zset_max_listpack_value: 0,
-        list_max_listpack_size: 0,
-        list_compress_depth: 0,
-        list_packed_threshold: 1 << 30,
-        stream_node_max_bytes: 300,
-        stream_node_max_entries: entries,
-        hll_sparse_max_bytes: 0,
-        hasher: Hasher::new((0, 0)),
-    }
+    Limits { stream_node_max_bytes: 300, stream_node_max_entries: entries, ..LIMITS }
 }
 
 /// Entries 1 to `n`.
@@ -135,6 +120,8 @@ proptest! {
             let (start, end) = (picked(&model, n), picked(&model, n * 5 + 2));
             let expected: Vec<StreamId> = model.keys().filter(|id| (start..=end).contains(id)).copied().collect();
             prop_assert_eq!(stream.range(start, end).map(|entry| entry.id).collect::<Vec<_>>(), expected.clone());
+            prop_assert_eq!(stream.count(start, end, u64::MAX), expected.len() as u64);
+            prop_assert_eq!(stream.count(start, end, n), n.min(expected.len() as u64));
             let back: Vec<StreamId> = stream.range_rev(start, end).map(|entry| entry.id).collect();
             prop_assert_eq!(back, expected.into_iter().rev().collect::<Vec<_>>());
         }

@@ -134,7 +134,8 @@ proptest! {
         }
         prop_assert_eq!(tree.nth(model.0.len()), None);
         let (s, m) = (score(probe), member(probe));
-        let count = |before: &dyn Fn(&(f64, Vec<u8>)) -> bool| model.0.iter().filter(|entry| before(entry)).count();
+        type Before<'a> = &'a dyn Fn(&(f64, Vec<u8>)) -> bool;
+        let count = |before: Before<'_>| model.0.iter().filter(|entry| before(entry)).count();
         prop_assert_eq!(tree.count_before(&Cut::BelowScore(s)), count(&|e| e.0 < s));
         prop_assert_eq!(tree.count_before(&Cut::AboveScore(s)), count(&|e| e.0 <= s));
         prop_assert_eq!(tree.count_before(&Cut::At(s, &m)), count(&|e| e.0 < s || e.0 == s && e.1 < m));
