@@ -186,13 +186,15 @@ impl Call<'_, '_> {
     /// # Errors
     /// `ERR timeout is …`.
     pub fn deadline_secs(&self, at: usize) -> Result<Option<i64>, Error> {
-        let secs = std::str::from_utf8(self.args.at(at)).ok().and_then(|text| text.parse::<f64>().ok());
-        let secs = secs.filter(|secs| !secs.is_nan()).ok_or(error::TIMEOUT_NOT_FLOAT)?;
-        let timeout_ms = (secs * 1000.0).ceil();
-        if timeout_ms > i64::MAX as f64 {
-            return Err(error::TIMEOUT_OUT_OF_RANGE);
+        let text = self.args.at(at);
+        let number = crate::types::double::prefix(text);
+        if number.len != text.len() || text.is_empty() || number.value.is_nan() {
+            return Err(error::TIMEOUT_NOT_FLOAT);
         }
-        self.deadline(timeout_ms as i64)
+        let timeout_ms = (number.value * 1000.0).ceil();
+        // What does not fit wraps around there (observed: redis-server 7.0.15).
+        let fits = timeout_ms < i64::MAX as f64;
+        self.deadline(if fits { timeout_ms as i64 } else { i64::MIN })
     }
 
     /// The deadline that a timeout in milliseconds sets, Unix milliseconds; `None`: none.

@@ -114,10 +114,6 @@ const SCRIPTS: &[(&str, &str)] = &[
         "a> BLPOP k 0 & | b> UNBLOCK a | a< | a> BLMOVE k l LEFT LEFT 0 & | b> UNBLOCK a TIMEOUT | a< | a> BLPOP k 0 & | b> UNBLOCK a ERROR | a< | b> UNBLOCK a",
     ),
     (
-        "two wait, one push in a script of commands",
-        "a> BLPOP k l 0 & | b> BLPOP l k 0 & | c> MULTI | c> RPUSH l 1 | c> RPUSH k 2 | c> EXEC | a< | b<",
-    ),
-    (
         "a push of many for many",
         "a> BLPOP k 0 & | b> BRPOP k 0 & | c> BLMOVE k l RIGHT LEFT 0 & | d> RPUSH k 1 2 3 4 5 | a< | b< | c< | d> LRANGE k 0 -1 | d> LRANGE l 0 -1",
     ),

@@ -45,7 +45,6 @@ pub const FAMILIES: &[&[Row]] = &[
     generic::object::ROWS,
     generic::dump::ROWS,
     generic::migrate::ROWS,
-    hyperloglog::ROWS,
     hash::ROWS,
     geo::ROWS,
     hyperloglog::ROWS,

@@ -419,8 +419,11 @@ impl<'k> View<'k> {
     pub fn object<T: ObjectType>(&mut self, key: &[u8]) -> Result<Option<Reading<'_, T>>, Error> {
         let hash = self.hash(key);
         let db = self.db;
-        let Some(at) = self.locate(hash, key, Purpose::Read) else { return Ok(None) };
-        let Some(at) = self.drop_due_elements::<T>(hash, key, at) else { return Ok(None) };
+        let found = self.locate(hash, key, Purpose::Read);
+        let Some(at) = found.and_then(|at| self.drop_due_elements::<T>(hash, key, at)) else {
+            self.notify(events::KEY_MISS, key);
+            return Ok(None);
+        };
         self.shard(hash).at(db, at).object().map(Some)
     }
 

@@ -86,7 +86,7 @@ pub const COMMANDS: &[Weighted] = &[
     (3, "HVALS hashkey"),
     (10, "HINCRBY hashkey hashfield int"),
     (10, "HINCRBYFLOAT hashkey hashfield float"),
-    (3, "HRANDFIELD hashkey [int] [WITHVALUES]"),
+    (3, "HRANDFIELD hashkey [small|-5|nonpositive] [WITHVALUES]"),
     (4, "HSCAN hashkey 0 COUNT 1000 [MATCH pattern]"),
     (1, "HSCAN hashkey cursor [MATCH pattern|COUNT int]"),
     (3, "OBJECT ENCODING hashkey"),

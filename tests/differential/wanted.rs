@@ -29,6 +29,15 @@ const WANTED: &[Wanted] = &[
         },
     },
     Wanted {
+        reason: "ZRANK and ZREVRANK take an option since 7.2",
+        holds: |args, oracle, tested| {
+            ["ZRANK", "ZREVRANK"].contains(&name(args).as_str())
+                && args.len() == 4
+                && oracle.text().starts_with("ERR wrong number of arguments")
+                && (word(args, 3) == "WITHSCORE" || tested.text() == "ERR syntax error")
+        },
+    },
+    Wanted {
         reason: "small sets of strings are listpacks since 7.2",
         holds: |args, oracle, tested| {
             name(args) == "OBJECT"
@@ -215,6 +224,18 @@ const NEWER_COMMANDS: &[&str] = &[
     "msetex",
     "xackdel",
     "xdelex",
+    "hexpire",
+    "hpexpire",
+    "hexpireat",
+    "hpexpireat",
+    "httl",
+    "hpttl",
+    "hexpiretime",
+    "hpexpiretime",
+    "hpersist",
+    "hgetdel",
+    "hgetex",
+    "hsetex",
 ];
 
 /// XINFO's reply without what 7.2 added to it.
