@@ -46,6 +46,7 @@ fn serve(args: &[String]) -> ExitCode {
     if loaded.config.daemonize || !loaded.config.pidfile.is_empty() {
         control::write_pid_file(&loaded.config);
     }
+    redpoll::memory::give_back_soon(loaded.config.jemalloc_bg_thread);
     let code = control::run(loaded);
     // Threads may still hold connections: the process ends here, not when they are done.
     std::process::exit(code)

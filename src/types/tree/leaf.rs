@@ -24,8 +24,9 @@ const HEAD_BYTES: usize = 4;
 const SLOT_BYTES: usize = 10;
 /// What an allocation holds beside the page: the count of owners, the outsiders, and the page's size.
 const OVERHEAD_BYTES: usize = 24;
-/// Sizes of allocations, classes of the allocator.
-const CLASSES: [usize; 13] = [96, 128, 160, 192, 256, 320, 384, 448, 512, 640, 768, 896, 1024];
+/// Sizes of allocations, classes of the allocator. Few of the large ones: leaves that fill in step would leave pages of every
+/// class behind, each with a straggler or two.
+const CLASSES: [usize; 7] = [96, 128, 192, 256, 384, 512, 1024];
 /// The largest page.
 pub(super) const PAGE_MAX_BYTES: usize = CLASSES[CLASSES.len() - 1] - OVERHEAD_BYTES;
 
