@@ -7,7 +7,7 @@
 //!
 //! A waiter ends once, by whoever gets hold of it first: the one that serves it, the time, CLIENT UNBLOCK, or its end.
 
-use crate::client::{OwnedArg, ReplyMode, Shared};
+use crate::client::{ClientFlags, OwnedArg, ReplyMode, Shared};
 use crate::command::Command;
 use crate::error::Error;
 use crate::keyspace::Keyspace;
@@ -86,8 +86,9 @@ impl Waiter {
         self.state.store(WAITING, std::sync::atomic::Ordering::Release);
     }
 
-    /// It is served: the reply is in the client's mailbox.
+    /// It is served: the reply is in the client's mailbox. The client does not count as blocked any more when it reads that.
     pub fn served(&self) {
+        self.client.set_flag(ClientFlags::BLOCKED, false);
         self.state.store(ENDED, std::sync::atomic::Ordering::Release);
     }
 
@@ -142,6 +143,7 @@ impl Blocked {
             write_offset: AtomicU64::new(0),
             state: AtomicU8::new(WAITING),
         });
+        waiter.client.set_flag(ClientFlags::BLOCKED, true);
         self.waiters.lock().insert(waiter.ticket, waiter.clone());
         waiter
     }
@@ -165,6 +167,7 @@ impl Blocked {
     pub fn unblock(&self, server: &Server, client: u64, error: Option<&Error>) -> bool {
         let found = self.waiters.lock().values().find(|waiter| waiter.client.id == client).cloned();
         let Some(waiter) = found.filter(|waiter| waiter.end()) else { return false };
+        waiter.client.set_flag(ClientFlags::BLOCKED, false);
         waiter.post(server.clock.now_ms(), |out| {
             let mut reply = Reply::new(out, waiter.proto);
             match error {
@@ -180,7 +183,7 @@ impl Blocked {
     pub fn end_all(&self, server: &Server, error: &Error) {
         let all: Vec<_> = self.waiters.lock().values().map(|waiter| waiter.client.clone()).collect();
         for client in all {
-            client.set_flag(crate::client::ClientFlags::CLOSE_AFTER_REPLY, true);
+            client.set_flag(ClientFlags::CLOSE_AFTER_REPLY, true);
             self.unblock(server, client.id, Some(error));
         }
     }
@@ -205,9 +208,7 @@ fn leave_queues(keyspace: &Keyspace, waiter: &Waiter) {
 /// # Errors
 /// The connection has ended meanwhile.
 pub async fn wait(conn: &mut Connection, waiter: &Arc<Waiter>) -> io::Result<()> {
-    use crate::client::ClientFlags;
     let server = conn.server.clone();
-    conn.client.shared.set_flag(ClientFlags::BLOCKED, true);
     let result = until_ended(conn, waiter).await;
     while !waiter.end() && !waiter.has_ended() {
         // Somebody tries the command right now, under locks: that takes an instant.
@@ -237,6 +238,7 @@ async fn until_ended(conn: &mut Connection, waiter: &Waiter) -> io::Result<()> {
         };
         let Some(wake) = woken.transpose()? else {
             if waiter.end() {
+                conn.client.shared.set_flag(ClientFlags::BLOCKED, false);
                 say_nothing(&mut Reply::new(&mut conn.out, conn.client.proto), waiter.request.nothing);
                 conn.server.stats.ran(waiter.command, Duration::ZERO, None);
             } else {
