@@ -81,7 +81,7 @@ const RULES: &[Rule] = &[
     blank("DEBUG OBJECT", |_, reply| blank_fields(reply, DEBUG_FIELDS)),
     // The oracle counts the references of its queue, and forgets those of an integer that was copied.
     blank("OBJECT REFCOUNT", |_, reply| blank_ints(reply)),
-    // What a compressor makes of it is its own choice.
+    // What a compressor makes of it is its own choice, and a table has no order.
     blank("DUMP", |_, reply| unpack(reply)),
 ];
 
@@ -336,9 +336,9 @@ const DEBUG_FIELDS: &[&str] = &["at", "refcount", "lru", "lru_seconds_idle", "se
 
 fn unpack(reply: &mut Value) {
     if let Value::Bulk(content) = reply
-        && let Some(unpacked) = payload::unpacked(content)
+        && let Some(plain) = payload::plain(content)
     {
-        *content = unpacked;
+        *content = plain;
     }
 }
 
