@@ -188,7 +188,8 @@ impl Call<'_, '_> {
     pub fn deadline_secs(&self, at: usize) -> Result<Option<i64>, Error> {
         let text = self.args.at(at);
         let number = crate::types::double::prefix(text);
-        if number.len != text.len() || text.is_empty() || number.value.is_nan() {
+        let opens_well = text.first().is_some_and(|byte| !b" \t\n\x0b\x0c\r".contains(byte));
+        if number.len != text.len() || !opens_well || number.value.is_nan() {
             return Err(error::TIMEOUT_NOT_FLOAT);
         }
         let timeout_ms = (number.value * 1000.0).ceil();

@@ -1,7 +1,8 @@
 //! Bitmap commands: strings seen as bits, numbered from the first byte's highest.
 //!
 //! What works on whole strings (BITCOUNT, BITPOS, BITOP) goes by words, in `types::bits`; here are arguments, limits and
-//! replies. Arguments are looked at before the key (Redis since 7.2). A change that would change nothing is none: it is neither logged nor does it fail a WATCH, as in Redis.
+//! replies. BITCOUNT and BITPOS look at the key before they look at a range, which only has a meaning within a string
+//! (7.0 and 7.2; later versions the other way round). A change that would change nothing is none: it is neither logged nor does it fail a WATCH, as in Redis.
 
 mod field;
 
@@ -103,14 +104,17 @@ const BITCOUNT: Row = Row::new("bitcount", -2, Group::Bitmap, "2.6.0", bitcount)
 
 fn bitcount(call: &mut Call<'_, '_>) -> Result<(), Error> {
     let args = call.args;
+    let Some(value) = call.view.read_string(args.at(1))? else {
+        call.reply.int(0);
+        return Ok(());
+    };
     let (start, end, by_bit) = match args.len() {
         2 => (0, -1, false),
         4 | 5 => (args.int(2)?, args.int(3)?, counts_bits(args, 4)?),
         _ => return Err(error::SYNTAX),
     };
-    let value = call.view.read_string(args.at(1))?;
     let mut digits = itoa::Buffer::new();
-    let bytes = value.map_or(&[][..], |value| value.text(&mut digits));
+    let bytes = value.text(&mut digits);
     let is_backwards = start < 0 && end < 0 && start > end;
     let range = if is_backwards { None } else { bit_range(start, end, bytes.len(), by_bit) };
     let ones = range.map_or(0, |(first, last)| bits::count_range(bytes, first, last));
@@ -130,16 +134,16 @@ fn bitpos(call: &mut Call<'_, '_>) -> Result<(), Error> {
         1 => true,
         _ => return Err(error::BITPOS_BIT),
     };
+    let Some(value) = call.view.read_string(args.at(1))? else {
+        call.reply.int(if wanted { -1 } else { 0 });
+        return Ok(());
+    };
     if args.len() > 6 {
         return Err(error::SYNTAX);
     }
     let start = if args.len() > 3 { args.int(3)? } else { 0 };
     let by_bit = counts_bits(args, 5)?;
     let end = if args.len() > 4 { args.int(4)? } else { -1 };
-    let Some(value) = call.view.read_string(args.at(1))? else {
-        call.reply.int(if wanted { -1 } else { 0 });
-        return Ok(());
-    };
     let mut digits = itoa::Buffer::new();
     let bytes = value.text(&mut digits);
     let position = bit_range(start, end, bytes.len(), by_bit).and_then(|(first, last)| {
@@ -225,6 +229,7 @@ mod tests {
     }
 
     const SYNTAX: &str = "-ERR syntax error";
+    const WRONG_TYPE: &str = "-WRONGTYPE Operation against a key holding the wrong kind of value";
     const NOT_INTEGER: &str = "-ERR value is not an integer or out of range";
     const OFFSET: &str = "-ERR bit offset is not an integer or out of range";
 
@@ -292,7 +297,11 @@ mod tests {
             ("bitcount f 0 0 bit x", SYNTAX),
             ("bitcount f a 1", NOT_INTEGER),
             ("bitcount none 0 -1", ":0"),
-            ("bitcount none a b", NOT_INTEGER),
+            ("bitcount none a b", ":0"),
+            ("bitcount none 0 1 foo", ":0"),
+            ("lpush list a", ":1"),
+            ("bitcount list a b", WRONG_TYPE),
+            ("bitcount list 1", WRONG_TYPE),
             ("set e \"\"", "+OK"),
             ("bitcount e 0 -1", ":0"),
         ]);
@@ -316,7 +325,12 @@ mod tests {
             ("bitpos f 0 0 1 bit x", SYNTAX),
             ("bitpos none 0", ":0"),
             ("bitpos none 1", ":-1"),
-            ("bitpos none 1 a", NOT_INTEGER),
+            ("bitpos none 1 a", ":-1"),
+            ("bitpos none a", NOT_INTEGER),
+            ("lpush list a", ":1"),
+            ("bitpos list 1 a", WRONG_TYPE),
+            ("bitpos list 1 0 1 bit x", WRONG_TYPE),
+            ("bitpos list 2", "-ERR The bit argument must be 1 or 0."),
             ("set e \"\"", "+OK"),
             ("bitpos e 0", ":-1"),
             ("set ff \"\\xff\\xff\"", "+OK"),

@@ -242,8 +242,9 @@ fn compare((a, item_a): &(Weight, Vec<u8>), (b, item_b): &(Weight, Vec<u8>)) -> 
     }
 }
 
-/// As C's `strtod` reads it, an empty text being zero.
+/// As C's `strtod` reads it: only up to a NUL, an empty text being zero.
 fn number(text: &[u8]) -> Result<f64, Error> {
+    let text = text.split(|byte| *byte == 0).next().unwrap_or_default();
     let read = double::prefix(text);
     match read.len == text.len() && !read.out_of_range && !read.value.is_nan() {
         true => Ok(read.value),
@@ -300,6 +301,8 @@ mod tests {
             ("sort_ro l desc alpha limit 1 2", "*2 $2 10 $4 0x10"),
             ("rpush equal 1 1.0 01 +1", ":4"),
             ("sort equal", "*4 $2 +1 $2 01 $1 1 $3 1.0"),
+            ("rpush cut 2 \"1\\x00x\"", ":2"),
+            ("sort cut", "*2 $3 1\0x $1 2"),
             ("rpush bad 1 x", ":2"),
             ("sort bad", "-ERR One or more scores can't be converted into double"),
             ("sort bad by nosort", "*2 $1 1 $1 x"),

@@ -47,7 +47,7 @@ const RULES: &[Rule] = &[
     blank("HGETALL", |_, reply| sort_pairs(reply)),
     blank("HKEYS", |_, reply| sort_items(reply)),
     blank("HVALS", |_, reply| sort_items(reply)),
-    blank("HSCAN", blank_fields_scan),
+    blank("HSCAN", blank_scan),
     blank("HRANDFIELD", |_, reply| blank_bulks(reply)),
     blank("SSCAN", blank_scan),
     blank("SMEMBERS", |_, reply| sort_items(reply)),
@@ -81,7 +81,10 @@ const RULES: &[Rule] = &[
     blank("DEBUG OBJECT", |_, reply| blank_fields(reply, DEBUG_FIELDS)),
     // The oracle counts the references of its queue, and forgets those of an integer that was copied.
     blank("OBJECT REFCOUNT", |_, reply| blank_ints(reply)),
-    // What a compressor makes of it is its own choice.
+    // Without STORE, ALPHA compares as C's strings: what agrees up to a NUL comes in any order.
+    blank("SORT", |_, reply| cut_at_nul(reply)),
+    blank("SORT_RO", |_, reply| cut_at_nul(reply)),
+    // What a compressor makes of it is its own choice, and a table has no order.
     blank("DUMP", |_, reply| unpack(reply)),
 ];
 
@@ -193,6 +196,7 @@ fn blank_scan(args: &[Vec<u8>], reply: &mut Value) {
         && count.and_then(|count| count.parse::<u64>().ok()).is_some_and(|count| count >= EVERYTHING);
     let Value::Array(parts) = reply else { return };
     match parts.get_mut(1) {
+        Some(fields) if whole && name(args) == "HSCAN" => sort_pairs(fields),
         Some(keys) if whole => sort_items(keys),
         Some(keys @ Value::Array(_)) => {
             *keys = Value::Array(Vec::new());
@@ -202,15 +206,10 @@ fn blank_scan(args: &[Vec<u8>], reply: &mut Value) {
     }
 }
 
-/// HSCAN from the beginning: the fields of a hash small enough for one call, in one order. Any other call: nothing.
-fn blank_fields_scan(args: &[Vec<u8>], reply: &mut Value) {
-    let Value::Array(parts) = reply else { return };
-    match parts.get_mut(1) {
-        Some(fields) if word(args, 2) == "0" => sort_pairs(fields),
-        Some(fields @ Value::Array(_)) => {
-            *fields = Value::Array(Vec::new());
-            blank_bulks(&mut parts[0]);
-        }
+fn cut_at_nul(reply: &mut Value) {
+    match reply {
+        Value::Bulk(text) => text.truncate(text.iter().position(|byte| *byte == 0).unwrap_or(text.len())),
+        Value::Array(items) => items.iter_mut().for_each(cut_at_nul),
         _ => {}
     }
 }
@@ -348,9 +347,9 @@ const DEBUG_FIELDS: &[&str] = &["at", "refcount", "lru", "lru_seconds_idle", "se
 
 fn unpack(reply: &mut Value) {
     if let Value::Bulk(content) = reply
-        && let Some(unpacked) = payload::unpacked(content)
+        && let Some(plain) = payload::plain(content)
     {
-        *content = unpacked;
+        *content = plain;
     }
 }
 
@@ -410,9 +409,12 @@ mod tests {
         check("XINFO GROUPS k", "*2\r\n+lag\r\n:3\r\n", "*2\r\n+lag\r\n:5\r\n", false);
         check("EXPIRETIME k", ":4000000001\r\n", ":4000000002\r\n", false);
         check("SCAN 0 COUNT 1000", "*2\r\n$1\r\n0\r\n*0\r\n", "*2\r\n$1\r\n7\r\n*0\r\n", false);
+        let fields = |key: &str| format!("*2\r\n$1\r\n0\r\n*2\r\n+{key}\r\n+1\r\n");
+        check("HSCAN k 0 COUNT 1000", &fields("a"), &fields("b"), false);
         check("SCAN 0", "*2\r\n$1\r\n0\r\n*0\r\n", "*2\r\n:7\r\n*0\r\n", false);
         check("CLIENT LIST", "$10\r\nid=3 db=1\n\r\n", "$10\r\nid=4 db=2\n\r\n", false);
         check("RANDOMKEY", "$1\r\na\r\n", "$-1\r\n", false);
+        check("SORT k ALPHA", "*2\r\n$1\r\na\r\n$1\r\nb\r\n", "*2\r\n$1\r\nb\r\n$1\r\na\r\n", false);
     }
 
     #[test]
@@ -422,6 +424,8 @@ mod tests {
         check("XINFO GROUPS k", "*2\r\n+idle\r\n:3\r\n", "*2\r\n+idle\r\n:5\r\n", true);
         check("PEXPIRETIME k", ":1700000000000\r\n", ":1700000000400\r\n", true);
         check("SCAN 0", "*2\r\n$1\r\n0\r\n*0\r\n", "*2\r\n$1\r\n7\r\n*1\r\n+a\r\n", true);
+        check("SORT k ALPHA", "*2\r\n$0\r\n\r\n$1\r\n\0\r\n", "*2\r\n$1\r\n\0\r\n$0\r\n\r\n", true);
+        check("HSCAN k 0 COUNT 2", "*2\r\n$1\r\n0\r\n*0\r\n", "*2\r\n$1\r\n7\r\n*2\r\n+a\r\n+1\r\n", true);
         check("CLIENT LIST", "$10\r\nid=3 db=1\n\r\n", "$11\r\nid=44 db=1\n\r\n", true);
         check("DEBUG OBJECT k", "+Value at:0x1 encoding:int\r\n", "+Value at:0x2 encoding:int\r\n", true);
         check("CONFIG GET *", "*4\r\n+a\r\n+1\r\n+b\r\n+2\r\n", "*4\r\n+b\r\n+2\r\n+a\r\n+1\r\n", true);

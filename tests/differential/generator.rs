@@ -351,7 +351,8 @@ impl Generator {
     }
 }
 
-/// Commands that are not spoilt: a spoilt one might change the state that the generator keeps in mind, or expire just now.
+/// Commands that are not spoilt: a spoilt one might change the state that the generator keeps in mind, or expire just now,
+/// or (with an argument more since 7.2: ZRANK) make only the oracle abort a transaction.
 fn is_stateful(args: &[Vec<u8>]) -> bool {
     [
         "HELLO",
@@ -364,6 +365,8 @@ fn is_stateful(args: &[Vec<u8>]) -> bool {
         "PSUBSCRIBE",
         "FLUSHALL",
         "FLUSHDB",
+        "ZRANK",
+        "ZREVRANK",
     ]
     .contains(&name(args).as_str())
 }

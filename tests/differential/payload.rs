@@ -52,18 +52,60 @@ pub fn int32(number: i32) -> Vec<u8> {
 /// What stands behind the value: the version and the checksum.
 const FOOTER_BYTES: usize = 2 + 8;
 
-/// A DUMP reply as if it had been written without compression, if it is that of a compressed string and its
+/// A DUMP reply as if it had been written without compression and, of a hash table, in order of its elements; if its
 /// checksum is right.
-pub fn unpacked(payload: &[u8]) -> Option<Vec<u8>> {
+pub fn plain(payload: &[u8]) -> Option<Vec<u8>> {
     let (body, footer) = payload.split_at_checked(payload.len().checked_sub(FOOTER_BYTES)?)?;
     let version = u16::from_le_bytes([footer[0], footer[1]]);
-    let (packed_len, rest) = length(body.strip_prefix(&[0, 0xc3])?)?;
-    let (len, packed) = length(rest)?;
-    if packed_len != packed.len() || seal(body, version) != payload {
-        return None;
+    let sealed = seal(body, version) == payload;
+    sealed.then(|| plain_body(body)).flatten().map(|body| seal(&body, version))
+}
+
+/// The types that are several strings, or one; of the others nothing is known.
+fn plain_body(body: &[u8]) -> Option<Vec<u8>> {
+    const SET: u8 = 2;
+    const HASH: u8 = 4;
+    let (kind, rest) = body.split_first()?;
+    let (count, per_item, mut rest) = match *kind {
+        SET => length(rest).map(|(count, rest)| (count, 1, rest))?,
+        HASH => length(rest).map(|(count, rest)| (count, 2, rest))?,
+        0 | 9..=17 | 20 => (1, 1, rest),
+        _ => return None,
+    };
+    let mut items = Vec::new();
+    for _ in 0..count {
+        let mut item = Vec::new();
+        for _ in 0..per_item {
+            let (text, after) = plain_string(rest)?;
+            item.extend(text);
+            rest = after;
+        }
+        items.push(item);
     }
-    let content = expand(packed).filter(|content| content.len() == len)?;
-    Some(seal(&string_body(&content), version))
+    items.sort();
+    rest.is_empty().then(|| [vec![*kind], items.concat()].concat())
+}
+
+/// A string or small integer without compression, and what follows it.
+fn plain_string(bytes: &[u8]) -> Option<(Vec<u8>, &[u8])> {
+    let integer_bytes = |len: usize| bytes.split_at_checked(1 + len).map(|(text, rest)| (text.to_vec(), rest));
+    match bytes.first()? {
+        0xc0 => integer_bytes(1),
+        0xc1 => integer_bytes(2),
+        0xc2 => integer_bytes(4),
+        0xc3 => {
+            let (packed_len, rest) = length(&bytes[1..])?;
+            let (len, rest) = length(rest)?;
+            let (packed, rest) = rest.split_at_checked(packed_len)?;
+            let content = expand(packed).filter(|content| content.len() == len)?;
+            Some((string_body(&content)[1..].to_vec(), rest))
+        }
+        _ => {
+            let (len, rest) = length(bytes)?;
+            let (content, rest) = rest.split_at_checked(len)?;
+            Some((string_body(content)[1..].to_vec(), rest))
+        }
+    }
 }
 
 /// Whether the value of a payload that says to be a plain string runs on into the footer.
@@ -160,12 +202,22 @@ mod tests {
             (b"\x00\xc3\t@d\x01aa\xe0W\x00\x01aa\n\x00\xe8\xa3\xb5\x07\xb0m\xf2q", 100),
         ];
         for (payload, count) in packed {
-            assert_eq!(unpacked(payload), Some(string(&b"a".repeat(count))));
+            assert_eq!(plain(payload), Some(string(&b"a".repeat(count))));
             let mut broken = payload.to_vec();
             broken[5] ^= 1;
-            assert_eq!(unpacked(&broken), None);
+            assert_eq!(plain(&broken), None);
         }
-        assert_eq!(unpacked(&string(b"plain")), None);
+        assert_eq!(plain(&string(b"plain")), Some(string(b"plain")));
+        assert_eq!(plain(&seal(b"\x00\x03ab", RDB_VERSION)), None);
+    }
+
+    #[test]
+    fn tables_have_no_order() {
+        let dumped = |body: &[u8]| plain(&seal(body, RDB_VERSION)).unwrap();
+        assert_eq!(dumped(b"\x02\x02\x01a\xc1\xff\x00"), dumped(b"\x02\x02\xc1\xff\x00\x01a"));
+        assert_ne!(dumped(b"\x02\x02\x01a\x01b"), dumped(b"\x02\x02\x01a\x01c"));
+        assert_eq!(dumped(b"\x04\x02\x01a\x01b\x01c\x01d"), dumped(b"\x04\x02\x01c\x01d\x01a\x01b"));
+        assert_ne!(dumped(b"\x04\x02\x01a\x01b\x01c\x01d"), dumped(b"\x04\x02\x01a\x01d\x01c\x01b"));
     }
 
     #[test]

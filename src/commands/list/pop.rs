@@ -263,6 +263,7 @@ mod tests {
             ("lmpop 1 l left count 1 count 1", "-ERR syntax error"),
             ("blmpop x 0 l left", "-ERR numkeys should be greater than 0"),
             ("blmpop x 1 l left", "-ERR timeout is not a float or out of range"),
+            ("blpop l \" 1\"", "-ERR timeout is not a float or out of range"),
             ("blmpop 0 0 l left", "-ERR numkeys should be greater than 0"),
             ("blpop l -1", "-ERR timeout is negative"),
         ]);
