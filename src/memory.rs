@@ -1,5 +1,7 @@
 //! What the allocator knows.
 
+use tikv_jemalloc_ctl::{Access, AsName};
+
 /// Bytes that are allocated (`used_memory`); 0 where the allocator does not tell (tests).
 pub fn used_bytes() -> u64 {
     read(tikv_jemalloc_ctl::stats::allocated::read)
@@ -13,6 +15,27 @@ pub fn active_bytes() -> u64 {
 /// Bytes in resident pages (`allocator_resident`).
 pub fn resident_bytes() -> u64 {
     read(tikv_jemalloc_ctl::stats::resident::read)
+}
+
+/// Hands the pages that nothing lies in back to the system (MEMORY PURGE): an arena that is told to keep none for any
+/// time does so at once. Arenas that are not in use, and have nothing to give, answer with an error.
+pub fn purge() {
+    let arenas = tikv_jemalloc_ctl::arenas::narenas::read().unwrap_or(0);
+    for arena in 0..arenas {
+        let name = format!("arena.{arena}.dirty_decay_ms\0");
+        // The value is a C `ssize_t`.
+        if let Ok(usual_ms) = Access::<isize>::update(name.name(), 0) {
+            let _ = name.name().write(usual_ms);
+        }
+    }
+}
+
+/// The allocator's own report, text (MEMORY MALLOC-STATS).
+pub fn report() -> Vec<u8> {
+    let mut text = Vec::new();
+    // Writing to memory does not fail.
+    let _ = tikv_jemalloc_ctl::stats_print::stats_print(&mut text, Default::default());
+    text
 }
 
 /// The process's resident memory, bytes (`used_memory_rss`); 0 where the system does not tell.

@@ -4,8 +4,8 @@
 //! elsewhere: shards are looked at one after the other, each locked for an instant, so that a monitoring system that asks each
 //! second stops nobody (inside EXEC they are held already). Sums are therefore true per shard, not of one moment.
 
-mod lines;
-mod memory;
+pub mod lines;
+pub mod memory;
 mod persistence;
 mod replication;
 mod server;

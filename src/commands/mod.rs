@@ -13,6 +13,7 @@ pub mod hash;
 pub mod hyperloglog;
 pub mod info;
 pub mod list;
+pub mod memory;
 pub mod persistence;
 pub mod pubsub;
 pub mod replication;
@@ -50,6 +51,7 @@ pub const FAMILIES: &[&[Row]] = &[
     hyperloglog::ROWS,
     info::ROWS,
     list::ROWS,
+    memory::ROWS,
     persistence::ROWS,
     pubsub::ROWS,
     replication::ROWS,

@@ -3,18 +3,52 @@
 use super::Info;
 use super::lines::{Lines, ratio};
 use crate::memory;
+use crate::server::Server;
 use std::sync::atomic::Ordering::Relaxed;
+
+/// What the server's memory goes to, in bytes.
+pub struct Figures {
+    pub used: u64,
+    /// The most that was ever used.
+    pub peak: u64,
+    /// Used before the data set was there.
+    pub startup: u64,
+    pub rss: u64,
+    pub active: u64,
+    pub resident: u64,
+    pub backlog: u64,
+    /// Buffers of clients, replicas' left out.
+    pub clients: u64,
+}
+
+impl Figures {
+    /// As things stand.
+    pub fn now(server: &Server) -> Figures {
+        let used = memory::used_bytes();
+        Figures {
+            used,
+            peak: server.stats.note_memory(used),
+            startup: server.stats.startup_memory.load(Relaxed),
+            rss: memory::rss_bytes(),
+            active: memory::active_bytes(),
+            resident: memory::resident_bytes(),
+            backlog: server.log.lock().kept_bytes(),
+            clients: client_bytes(server),
+        }
+    }
+
+    /// What is not the data set.
+    pub fn overhead(&self) -> u64 {
+        (self.startup + self.backlog + self.clients).min(self.used)
+    }
+}
 
 /// `# Memory`.
 pub fn memory(info: &Info<'_>, lines: &mut Lines) {
     let (server, config) = (info.server, &info.config);
-    let used = memory::used_bytes();
-    let rss = memory::rss_bytes();
-    let peak = server.stats.note_memory(used);
-    let startup = server.stats.startup_memory.load(Relaxed);
-    let backlog = server.log.lock().kept_bytes();
-    let clients = client_bytes(info);
-    let overhead = (startup + backlog + clients).min(used);
+    let figures = Figures::now(server);
+    let overhead = figures.overhead();
+    let Figures { used, peak, startup, rss, active, resident, backlog, clients } = figures;
     let dataset = used - overhead;
     lines.size("used_memory", used);
     lines.size("used_memory_rss", rss);
@@ -24,7 +58,6 @@ pub fn memory(info: &Info<'_>, lines: &mut Lines) {
     lines.put("used_memory_startup", startup);
     lines.put("used_memory_dataset", dataset);
     percent(lines, "used_memory_dataset_perc", ratio(dataset, used.saturating_sub(startup)));
-    let (active, resident) = (memory::active_bytes(), memory::resident_bytes());
     lines.put("allocator_allocated", used);
     lines.put("allocator_active", active);
     lines.put("allocator_resident", resident);
@@ -66,8 +99,8 @@ fn scripts(lines: &mut Lines) {
 }
 
 /// Buffers of clients, replicas' left out.
-fn client_bytes(info: &Info<'_>) -> u64 {
-    let all = info.server.clients.all();
+fn client_bytes(server: &Server) -> u64 {
+    let all = server.clients.all();
     let bytes = all.iter().map(|c| c.query_capacity.load(Relaxed) + c.out_bytes.load(Relaxed));
     bytes.sum::<usize>() as u64
 }
@@ -82,6 +115,6 @@ fn overheads(lines: &mut Lines, name: &str, outer: u64, inner: u64) {
     lines.put(format_args!("{name}_bytes"), difference(outer, inner));
 }
 
-fn difference(a: u64, b: u64) -> i64 {
+pub fn difference(a: u64, b: u64) -> i64 {
     a as i64 - b as i64
 }
