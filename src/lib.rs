@@ -15,7 +15,9 @@
 //!   replies. Only `net`, `replication::{link, master, wait}`, `migrate`, `control` and `cron` await. Nobody matches on a command's name
 //!   outside its row; nobody but [`clock`] asks the time, nobody but [`world`] the operating system for chance.
 //! - **One gate.** A stored value changes in [`keyspace::shard`] alone: there the running snapshot gets the old value first, WATCH
-//!   hears of it, the expiry index follows.
+//!   hears of it, the expiry index follows. An object changes through a [`keyspace::Edit`], which does the same when it is dropped.
+//! - **Large objects are persistent**: nodes behind reference counts, cloned in O(1), copied one by one when they change while
+//!   somebody (a snapshot) shares them. So neither the walk nor a writer ever pays for the whole.
 //! - **One way to run a command.** Clients, EXEC and the master's stream enter [`executor::execute`] with another kind of
 //!   [`client::Client`].
 //! - **One door out.** Effects reach the log through [`executor::propagate`], while the unit's shards are held, so that any two
@@ -26,7 +28,7 @@
 //! - **Who is let in is asked twice**: before a command waits for its locks, and again when it holds them, since the role may have
 //!   changed in between.
 //! - **`unsafe`** stands in [`keyspace::entry`] (allocation layout, prefetch hints) and [`types::packed`] (a buffer one pointer
-//!   wide) alone, and in tests of them under AddressSanitizer (`.ci/sanitize`).
+//!   wide) and [`types::object`] (an owner as a pointer and a tag) alone, and in tests of them under AddressSanitizer (`.ci/sanitize`).
 //!
 //! # Where things are
 //!
@@ -36,13 +38,15 @@
 //! | [`resp`] | requests in, replies out, requests for the log |
 //! | [`command`], [`commands`] | the table of commands and what COMMAND tells; a file per family, row and function together |
 //! | [`executor`] | gates → keys → shards → locks → handler → effects → log |
+//! | [`blocked`] | clients that wait for keys; serving them is `executor::waiting` |
+//! | [`types`] | the values: listpack, intset, hash trie (`map`), counted B+tree (`tree`), lists, streams, sketches; encodings and their limits |
 //! | [`keyspace`] | shards, the linear-hashing table, entries, the expiry index, SCAN's cursor, views |
 //! | [`replication`] | the log, PSYNC as a master, the link as a replica, WAIT |
 //! | [`migrate`] | keys that move to another server, on the connection of the client that asked |
 //! | [`snapshot`], [`rdb`], [`loader`], [`persistence`] | the data set as it was at one moment; its bytes; loading beside; the file |
 //! | [`config`], [`config_apply`], [`logging`] | one table of directives and all that follows from it; log lines |
 //! | [`server`], [`control`], [`cron`], [`expire`] | what is shared; start, signals and shutdown; the clockwork; active expiry |
-//! | [`client`], [`auth`], [`pubsub`], [`monitor`], [`stats`], [`memory`] | clients and their mailboxes; who may come in; counters |
+//! | [`client`], [`auth`], [`pubsub`], [`monitor`], [`stats`], [`memory`], [`hold`] | clients and their mailboxes; who may come in; counters; how long locks are held |
 //! | [`words`] | lines of quoted words: redis.conf, inline requests, MONITOR |
 //! | [`world`], [`clock`] | time, chance, network, threads: the real ones, or a simulation's |
 //!
