@@ -88,7 +88,8 @@ fn plain_body(body: &[u8]) -> Option<Vec<u8>> {
 
 /// A string or small integer without compression, and what follows it.
 fn plain_string(bytes: &[u8]) -> Option<(Vec<u8>, &[u8])> {
-    let integer_bytes = |len: usize| bytes.split_at_checked(1 + len).map(|(text, rest)| (text.to_vec(), rest));
+    let integer_bytes =
+        |len: usize| bytes.split_at_checked(1 + len).map(|(text, rest)| (text.to_vec(), rest));
     match bytes.first()? {
         0xc0 => integer_bytes(1),
         0xc1 => integer_bytes(2),
