@@ -65,16 +65,24 @@ pub fn plain(payload: &[u8]) -> Option<Vec<u8>> {
 fn plain_body(body: &[u8]) -> Option<Vec<u8>> {
     const SET: u8 = 2;
     const HASH: u8 = 4;
+    const LIST: u8 = 18;
     let (kind, rest) = body.split_first()?;
     let (count, per_item, mut rest) = match *kind {
         SET => length(rest).map(|(count, rest)| (count, 1, rest))?,
         HASH => length(rest).map(|(count, rest)| (count, 2, rest))?,
+        // Behind its number of nodes, each node is a form and a string.
+        LIST => length(rest).map(|(count, rest)| (count, 1, rest))?,
         0 | 9..=17 | 20 => (1, 1, rest),
         _ => return None,
     };
     let mut items = Vec::new();
     for _ in 0..count {
         let mut item = Vec::new();
+        if *kind == LIST {
+            let (form, after) = rest.split_first()?;
+            item.push(*form);
+            rest = after;
+        }
         for _ in 0..per_item {
             let (text, after) = plain_string(rest)?;
             item.extend(text);
@@ -82,13 +90,16 @@ fn plain_body(body: &[u8]) -> Option<Vec<u8>> {
         }
         items.push(item);
     }
-    items.sort();
+    if [SET, HASH].contains(kind) {
+        items.sort();
+    }
     rest.is_empty().then(|| [vec![*kind], items.concat()].concat())
 }
 
 /// A string or small integer without compression, and what follows it.
 fn plain_string(bytes: &[u8]) -> Option<(Vec<u8>, &[u8])> {
-    let integer_bytes = |len: usize| bytes.split_at_checked(1 + len).map(|(text, rest)| (text.to_vec(), rest));
+    let integer_bytes =
+        |len: usize| bytes.split_at_checked(1 + len).map(|(text, rest)| (text.to_vec(), rest));
     match bytes.first()? {
         0xc0 => integer_bytes(1),
         0xc1 => integer_bytes(2),
@@ -209,6 +220,16 @@ mod tests {
         }
         assert_eq!(plain(&string(b"plain")), Some(string(b"plain")));
         assert_eq!(plain(&seal(b"\x00\x03ab", RDB_VERSION)), None);
+    }
+
+    #[test]
+    fn lists_have_an_order() {
+        let dumped = |body: &[u8]| plain(&seal(body, RDB_VERSION)).unwrap();
+        assert_eq!(
+            dumped(b"\x12\x01\x02\xc3\x06\x15\x01aa\xe0\n\x00"),
+            dumped(&[&b"\x12\x01\x02\x15"[..], &[b'a'; 21]].concat())
+        );
+        assert_ne!(dumped(b"\x12\x02\x01\x01a\x01\x01b"), dumped(b"\x12\x02\x01\x01b\x01\x01a"));
     }
 
     #[test]

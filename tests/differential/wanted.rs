@@ -392,7 +392,8 @@ mod tests {
         check("DEBUG OBJECT k", object("quicklist lru=* ql_nodes:1"), object("listpack lru=*"), true);
         check("DEBUG OBJECT k", object("quicklist lru=* ql_nodes:1"), object("hashtable lru=*"), false);
         check("DEBUG OBJECT k", object("intset lru=*"), object("listpack lru=*"), false);
-        let range = "ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807";
+        let range =
+            "ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807";
         check("LPOS k a RANK -9223372036854775808", Value::Int(0), error(range), true);
         check("LPOS k a RANK -9223372036854775807", Value::Int(0), error(range), false);
         let hello = |version: &str, role: &str| {

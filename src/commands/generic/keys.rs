@@ -175,9 +175,9 @@ fn move_(call: &mut Call<'_, '_>) -> Result<(), Error> {
 /// The argument at `at` as the number of a database.
 ///
 /// # Errors
-/// `ERR value is not an integer or out of range`, or `ERR DB index is out of range`.
+/// `ERR value is not an integer or out of range`, `ERR value is out of range, …` beyond 32 bits, or `ERR DB index is out of range`.
 fn database(call: &Call<'_, '_>, at: usize) -> Result<u16, Error> {
-    known_database(call, small_int(call, at).ok_or(error::NOT_INTEGER)?)
+    known_database(call, i32::try_from(call.args.int(at)?).map_err(|_| error::INT_OUT_OF_RANGE)?)
 }
 
 /// The argument at `at` as a 32-bit integer.
