@@ -97,8 +97,6 @@ pub struct Transaction {
 pub struct Watched {
     pub db: u16,
     pub key: Box<[u8]>,
-    /// It was logically expired already when it was watched, so that its deletion is no change.
-    pub was_expired: bool,
 }
 
 /// Who the client is to the executor.

@@ -399,7 +399,11 @@ fn execute_answering(
     let result =
         run(Unit { client, server, view: &mut view, effects: &mut effects }, command, args, out, false);
     tell_events(client, server, &mut view);
-    propagate(client, server, effects);
+    if is_about_any_key(command.row) {
+        client.log_grew |= effects.append_separately(server);
+    } else {
+        propagate(client, server, effects);
+    }
     if let Some(request) = client.blocking.take() {
         waiting::block(client, server, &mut view, (command, args), *request);
     }
@@ -611,6 +615,12 @@ fn lock<'k>(keyspace: &'k Keyspace, shards: &[usize], tries: u32) -> Result<Held
         Err(_) if tries >= PATIENCE => Ok(Held::many(keyspace, shards)),
         Err(_) => Err(Busy),
     }
+}
+
+/// Does the command read keys that it does not name (SCAN, RANDOMKEY)? What it finds expired has nothing to do with each
+/// other.
+fn is_about_any_key(row: &Row) -> bool {
+    row.keys.is_empty() && row.flags.contains(Flags::READONLY.union(Flags::ALL_SHARDS))
 }
 
 /// Runs a command whose shards are held and collects its effects.

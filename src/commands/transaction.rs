@@ -68,13 +68,11 @@ fn run_all(call: &mut Call<'_, '_>, transaction: &Transaction) -> Result<(), Err
 
 /// Has anything watched changed, or run out while it was watched?
 fn watched_has_changed(call: &mut Call<'_, '_>) -> bool {
-    let view = &mut *call.view;
-    call.client.watch_flag.load(Relaxed)
-        || call
-            .client
-            .watched
-            .iter()
-            .any(|watched| !watched.was_expired && view.is_logically_expired(watched.db, &watched.key))
+    let (view, flag) = (&mut *call.view, &call.client.watch_flag);
+    flag.load(Relaxed)
+        || call.client.watched.iter().any(|Watched { db, key }| {
+            view.is_logically_expired(*db, key) && !view.watches(key).is_known_expired(*db, key, flag)
+        })
 }
 
 /// The server's state may have changed since the commands were queued.
@@ -118,7 +116,7 @@ fn watch(call: &mut Call<'_, '_>) -> Result<(), Error> {
         }
         let was_expired = call.view.is_logically_expired(db, key);
         call.view.watches(key).add(db, key, &call.client.watch_flag, was_expired);
-        call.client.watched.push(Watched { db, key: key.into(), was_expired });
+        call.client.watched.push(Watched { db, key: key.into() });
     }
     call.client.shared.watched.store(call.client.watched.len(), Relaxed);
     Ok(())
@@ -274,6 +272,17 @@ mod tests {
             "*1 +PONG",
         );
         check(&["set k v", "pexpire k 10", "+50", "watch k", "2:set k 2", "multi", "ping", "exec"], "*-1");
+    }
+
+    #[test]
+    fn a_swap_that_leaves_a_watched_key_gone_or_expired_is_no_change() {
+        let old = ["set k v", "pexpire k 10", "+50", "select 1"];
+        let swapped = ["watch k", "2:swapdb 0 1", "multi", "ping", "exec"];
+        check(&[&old[..], &swapped].concat(), "*1 +PONG");
+        let both = ["set k v", "pexpire k 10", "select 1", "set k w", "pexpire k 10", "+50"];
+        check(&[&both[..], &swapped].concat(), "*1 +PONG");
+        let live = ["set k v", "pexpire k 10", "+50", "select 1", "set k w"];
+        check(&[&live[..], &swapped].concat(), "*-1");
     }
 
     #[test]

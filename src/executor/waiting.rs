@@ -145,9 +145,21 @@ fn try_again(client: &mut Client, server: &Arc<Server>, view: &mut View<'_>, wai
     if fits || waiter.request.or_gone {
         run_again(client, &mut again, server, view, waiter);
     } else {
+        // What was there may have been found expired.
+        let mut effects = Effects::new(server.log.is_wanted());
+        effects.add_expired(view, server.lazy_expire());
+        tell(client, &mut again, server, view, effects);
         waiter.wait_on();
     }
     (view.db, view.moment) = (db, before);
+}
+
+/// Logs and tells what a waiter's try has done, be it in vain; the listeners are left to `client`.
+fn tell(client: &mut Client, again: &mut Client, server: &Server, view: &mut View<'_>, effects: Effects) {
+    tell_events(again, server, view);
+    propagate(again, server, effects);
+    client.log_grew |= again.log_grew;
+    client.called.append(&mut again.called);
 }
 
 fn run_again(
@@ -162,15 +174,12 @@ fn run_again(
     let (mut out, mut effects) = (Out::default(), Effects::new(server.log.is_wanted()));
     let unit = Unit { client: again, server, view, effects: &mut effects };
     let result = run(unit, waiter.command, &args, &mut out, false);
+    tell(client, again, server, view, effects);
     if again.blocking.take().is_some() {
         waiter.wait_on();
         return;
     }
-    tell_events(again, server, view);
-    propagate(again, server, effects);
     waiter.write_offset.store(again.write_offset, Relaxed);
-    client.log_grew |= again.log_grew;
-    client.called.append(&mut again.called);
     for key in &waiter.request.keys {
         let shard = shard_of(server.keyspace.hash(key));
         view.held().shard(shard).waiting.remove(waiter.db, key, waiter.ticket);
@@ -219,5 +228,29 @@ pub fn serve_ready(server: &Arc<Server>, ready: Vec<(u16, Box<[u8]>)>) {
         if client.log_grew {
             server.wake_replicas();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::commands::testing::{Bench, NOW_MS};
+
+    /// The replicas have the key too: that it is gone must reach them although nobody was served.
+    #[test]
+    fn a_key_that_a_vain_try_finds_expired_is_deleted_in_the_log() {
+        let mut bench = Bench::new();
+        ["select 1", "rpush k hello", "pexpire k 100"].iter().for_each(|line| {
+            bench.run(line);
+        });
+        let mut other = Bench::client(&bench.server);
+        Bench::run_as(&bench.server, &mut other, "select 9");
+        assert_eq!(Bench::run_as(&bench.server, &mut other, "brpop k 0"), "");
+        bench.logged();
+        bench.server.clock.freeze(NOW_MS + 101);
+        bench.check("swapdb 1 9", "+OK");
+        assert_eq!(bench.logged(), "swapdb 1 9 SELECT 9 DEL k");
+        bench.run("select 9");
+        bench.check("rpush k again", ":1");
+        assert_eq!(Bench::mail(&other), "*2 $1 k $5 again");
     }
 }

@@ -460,9 +460,9 @@ impl Shard {
         keys
     }
 
-    /// Exchanges two databases. Watched keys that exist in either count as changed; the swap itself counts as no change
-    /// of this shard.
-    pub fn swap(&mut self, a: u16, b: u16) {
+    /// Exchanges two databases. Watched keys that exist in either count as changed, but that a key is not there and that one
+    /// is there whose expiry is past are the same; the swap itself counts as no change of this shard.
+    pub fn swap(&mut self, a: u16, b: u16, is_past: impl Fn(Option<i64>) -> bool) {
         if a == b {
             // Nobody who watches is to hear of it.
             return;
@@ -471,11 +471,15 @@ impl Shard {
         for (watched, other) in [(a, b), (b, a)] {
             watches.touch_all(watched, |key| {
                 let hash = hasher.hash(key);
-                let there = |db: u16| dbs[usize::from(db)].table.find(hash, key).is_some();
-                match (there(watched), there(other)) {
-                    (_, true) => Some(Event::Changed),
-                    (true, false) => Some(Event::Deleted),
-                    (false, false) => None,
+                let expiry_ms = |db: u16| {
+                    let table = &dbs[usize::from(db)].table;
+                    table.find(hash, key).map(|at| table.at(at).expiry_ms())
+                };
+                let was_there = expiry_ms(watched).is_some();
+                match expiry_ms(other) {
+                    Some(expiry_ms) if is_past(expiry_ms) => Some(Event::Outdated { was_there }),
+                    Some(_) => Some(Event::Changed),
+                    None => was_there.then_some(Event::Deleted),
                 }
             });
         }

@@ -330,7 +330,7 @@ impl Pair {
         if a == b {
             return;
         }
-        self.shard.swap(a, b);
+        self.shard.swap(a, b, |_| false);
         let other = |db: u16| match db {
             db if db == a => b,
             db if db == b => a,

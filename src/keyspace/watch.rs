@@ -26,6 +26,8 @@ pub enum Event {
     Changed,
     /// It is gone.
     Deleted,
+    /// A key that is logically expired took its place, in which there was one or not.
+    Outdated { was_there: bool },
 }
 
 /// The watched keys of a shard.
@@ -36,10 +38,10 @@ pub struct Watches {
 
 impl Watcher {
     fn tell(&mut self, event: Event) {
-        if self.expired && event == Event::Deleted {
-            self.expired = false;
-        } else {
-            self.flag.store(true, Ordering::Relaxed);
+        match event {
+            Event::Deleted if self.expired => self.expired = false,
+            Event::Outdated { was_there } if self.expired || !was_there => self.expired = true,
+            _ => self.flag.store(true, Ordering::Relaxed),
         }
     }
 }
@@ -60,6 +62,13 @@ impl Watches {
     pub fn add(&mut self, db: u16, key: &[u8], flag: &WatchFlag, expired: bool) {
         let watcher = Watcher { db, flag: flag.clone(), expired };
         self.keys.entry(key.into()).or_default().push(watcher);
+    }
+
+    /// Does this watcher know the key as one that is there but expired?
+    pub fn is_known_expired(&self, db: u16, key: &[u8], flag: &WatchFlag) -> bool {
+        let watchers = self.keys.get(key).map_or(&[][..], Vec::as_slice);
+        let mine = watchers.iter().find(|watcher| watcher.db == db && Arc::ptr_eq(&watcher.flag, flag));
+        mine.is_some_and(|watcher| watcher.expired)
     }
 
     /// Undoes one `add`.
@@ -119,5 +128,14 @@ mod tests {
         check(true, &[(1, b"k", Event::Deleted)], false);
         check(true, &[(1, b"k", Event::Changed)], true);
         check(true, &[(1, b"k", Event::Deleted), (1, b"k", Event::Changed)], true);
+    }
+
+    #[test]
+    fn an_expired_key_in_the_place_of_another_or_of_none_is_no_change() {
+        let outdated = |was_there| (1, &b"k"[..], Event::Outdated { was_there });
+        check(false, &[outdated(false)], false);
+        check(false, &[outdated(false), (1, b"k", Event::Deleted)], false);
+        check(true, &[outdated(true)], false);
+        check(false, &[outdated(true)], true);
     }
 }

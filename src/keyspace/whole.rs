@@ -129,7 +129,8 @@ impl View<'_> {
 
     /// Exchanges two databases.
     pub fn swap_databases(&mut self, a: u16, b: u16) {
-        self.held().shards().for_each(|shard| shard.swap(a, b));
+        let moment = self.moment;
+        self.held().shards().for_each(|shard| shard.swap(a, b, |expiry_ms| moment.is_expired(expiry_ms)));
         self.held().shard(0).stats.dirty += 1;
         self.count_change();
     }

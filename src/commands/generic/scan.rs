@@ -186,7 +186,7 @@ fn randomkey(call: &mut Call<'_, '_>) -> Result<(), Error> {
 
 #[cfg(test)]
 mod tests {
-    use crate::commands::testing::Bench;
+    use crate::commands::testing::{Bench, NOW_MS};
     use std::collections::HashSet;
 
     fn bench() -> Bench {
@@ -205,6 +205,21 @@ mod tests {
         let mut keys: Vec<_> = reply.split(' ').filter(|word| word.starts_with(['x', 'y'])).collect();
         keys.sort_unstable();
         keys
+    }
+
+    /// Each deletion is a unit of its own, unlike those of a command that names its keys.
+    #[test]
+    fn what_a_scan_finds_expired_is_logged_without_a_transaction() {
+        for (line, units) in [("scan 0", false), ("randomkey", false), ("mget a b", true)] {
+            let mut bench = Bench::new();
+            ["set a 1 px 1", "set b 1 px 1"].iter().for_each(|line| bench.check(line, "+OK"));
+            bench.server.clock.freeze(NOW_MS + 2);
+            bench.logged();
+            bench.run(line);
+            let logged = bench.logged();
+            assert_eq!(logged.matches("DEL ").count(), 2, "{line}: {logged}");
+            assert_eq!(logged.contains("MULTI"), units, "{line}: {logged}");
+        }
     }
 
     #[test]
