@@ -261,7 +261,11 @@ mod tests {
         check("move a 0", "-ERR source and destination objects are the same", "");
         check("move a 99", "-ERR DB index is out of range", "");
         check("move a abc", "-ERR value is not an integer or out of range", "");
-        check("move a 99999999999", "-ERR value is not an integer or out of range", "");
+        check(
+            "move a 99999999999",
+            "-ERR value is out of range, value must between -2147483648 and 2147483647",
+            "",
+        );
     }
 
     #[test]
