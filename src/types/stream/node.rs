@@ -292,10 +292,9 @@ mod tests {
 
     /// A node of entries `(ms, seq, "field value …")`.
     fn node(entries: &[(u64, u64, &str)]) -> Node {
-        let words = |line: &'static str| line.split(' ').map(str::as_bytes).collect::<Vec<_>>();
         let mut node: Option<Node> = None;
         for (ms, seq, line) in entries {
-            let fields = words(Box::leak(line.to_string().into_boxed_str()));
+            let fields: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
             let id = StreamId { ms: *ms, seq: *seq };
             node.get_or_insert_with(|| Node::new(id, &fields)).push(id, &fields);
         }
