@@ -221,12 +221,7 @@ fn combined(sources: &[Blob], how: Option<Combine>) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use crate::commands::testing::Bench;
-
-    fn check(script: &[(&str, &str)]) {
-        let mut bench = Bench::new();
-        script.iter().for_each(|(line, reply)| bench.check(line, reply));
-    }
+    use crate::commands::testing::{Bench, check};
 
     const SYNTAX: &str = "-ERR syntax error";
     const WRONG_TYPE: &str = "-WRONGTYPE Operation against a key holding the wrong kind of value";

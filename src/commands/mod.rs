@@ -1,6 +1,7 @@
 //! The commands, a file per family: each command's row and function stand together.
 
 pub mod bitmap;
+mod chance;
 pub mod client;
 pub mod cluster;
 pub mod command;

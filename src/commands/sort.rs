@@ -284,12 +284,7 @@ fn look_up(view: &mut View<'_>, pattern: &[u8], item: &[u8]) -> Option<Vec<u8>> 
 
 #[cfg(test)]
 mod tests {
-    use crate::commands::testing::Bench;
-
-    fn check(script: &[(&str, &str)]) {
-        let mut bench = Bench::new();
-        script.iter().for_each(|(line, reply)| bench.check(line, reply));
-    }
+    use crate::commands::testing::{Bench, check};
 
     #[test]
     fn numbers_and_texts() {

@@ -122,12 +122,7 @@ fn set_pairs(
 
 #[cfg(test)]
 mod tests {
-    use crate::commands::testing::Bench;
-
-    fn check(script: &[(&str, &str)]) {
-        let mut bench = Bench::new();
-        script.iter().for_each(|(line, reply)| bench.check(line, reply));
-    }
+    use crate::commands::testing::{Bench, check};
 
     #[test]
     fn several_keys_at_once() {

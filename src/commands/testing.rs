@@ -109,6 +109,15 @@ impl Bench {
     }
 }
 
+/// Runs lines on an empty server, and compares the reply of each.
+#[track_caller]
+pub fn check(script: &[(&str, &str)]) {
+    let mut bench = Bench::new();
+    for (line, reply) in script {
+        bench.check(line, reply);
+    }
+}
+
 fn text(mut out: Out) -> String {
     let mut all = Vec::new();
     let _ = out.drain(|slices| {

@@ -27,35 +27,10 @@ pub struct Limits {
     pub hasher: Hasher,
 }
 
-impl Default for Limits {
+impl Limits {
     /// The directives' defaults, with a hash that is no secret: for tools and tests.
-    fn default() -> Limits {
-        Limits {
-            hash_max_listpack_entries: 512,
-            hash_max_listpack_value: 64,
-            set_max_intset_entries: 512,
-            set_max_listpack_entries: 128,
-            set_max_listpack_value: 64,
-            zset_max_listpack_entries: 128,
-            zset_max_listpack_value: 64,
-            list_max_listpack_size: -2,
-            list_compress_depth: 0,
-            list_packed_threshold: 1 << 30,
-            stream_node_max_bytes: 4096,
-            stream_node_max_entries: 100,
-            hll_sparse_max_bytes: 3000,
-            hasher: Hasher::new((0, 0)),
-        }
-    }
-}
-
-#[cfg(test)]
-pub(crate) mod tests {
-    use super::*;
-
-    /// The default limits, with a hasher of a known secret.
-    pub const LIMITS: Limits = Limits {
-        hash_max_listpack_entries: 128,
+    pub const DEFAULT: Limits = Limits {
+        hash_max_listpack_entries: 512,
         hash_max_listpack_value: 64,
         set_max_intset_entries: 512,
         set_max_listpack_entries: 128,
@@ -68,6 +43,20 @@ pub(crate) mod tests {
         stream_node_max_bytes: 4096,
         stream_node_max_entries: 100,
         hll_sparse_max_bytes: 3000,
-        hasher: Hasher::new((1, 2)),
+        hasher: Hasher::new((0, 0)),
     };
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits::DEFAULT
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// The default limits, with a hasher of a known secret.
+    pub const LIMITS: Limits = Limits { hasher: Hasher::new((1, 2)), ..Limits::DEFAULT };
 }

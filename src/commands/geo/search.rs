@@ -118,7 +118,7 @@ impl<'a> Request<'a> {
             () if args.is(at, "desc") => self.sort = Sort::Descending,
             () if left >= 1 && args.is(at, "count") => {
                 let count = number(args.at(at + 1)).ok_or(error::NOT_INTEGER)?;
-                self.count = usize::try_from(count).ok().filter(|n| *n > 0).ok_or(error::GEO_COUNT)?;
+                self.count = usize::try_from(count).ok().filter(|n| *n > 0).ok_or(error::COUNT_BELOW_ONE)?;
                 return Ok(2);
             }
             () if kind.may_store() && left >= 1 && (args.is(at, "store") || args.is(at, "storedist")) => {

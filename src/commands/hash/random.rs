@@ -2,11 +2,11 @@
 
 use super::{RO_ACCESS, row};
 use crate::command::{Flags, Row};
+use crate::commands::chance::Chance;
 use crate::error::{self, Error};
 use crate::executor::Call;
 use crate::resp::Reply;
 use crate::types::hash::{Field, Hash};
-use std::collections::HashSet;
 
 pub(super) const HRANDFIELD: Row = row("hrandfield", -2, "6.2.0", hrandfield)
     .flags(Flags::READONLY)
@@ -36,7 +36,7 @@ impl Request {
         }
         let with_values = args.len() == 4;
         if with_values && count.unsigned_abs() > i64::MAX as u64 / 2 {
-            return Err(error::COUNT_OUT_OF_RANGE);
+            return Err(error::VALUE_OUT_OF_RANGE);
         }
         Ok(Some(Request { count, with_values }))
     }
@@ -91,48 +91,30 @@ impl<'h> Choice<'h> {
 fn hrandfield(call: &mut Call<'_, '_>) -> Result<(), Error> {
     let request = Request::parse(call)?;
     let as_of_ms = call.view.elements_as_of_ms();
-    let mut seed = call.view.random();
+    let mut chance = Chance::new(call.view.random());
     let hash = call.view.object::<Hash>(call.args.at(1))?;
     let choice = hash.as_ref().map(|hash| Choice::of(hash, as_of_ms)).filter(|choice| choice.len() > 0);
     match (choice, request) {
         (None, None) => call.reply.null(),
         (None, Some(_)) => call.reply.array(0),
-        (Some(choice), None) => call.reply.element(choice.nth(below(&mut seed, choice.len())).name),
+        (Some(choice), None) => call.reply.element(choice.nth(chance.below(choice.len())).name),
         (Some(choice), Some(request)) if request.count < 0 => {
             let count = request.count.unsigned_abs() as usize;
             request.head(&mut call.reply, count);
             for _ in 0..count {
-                request.field(&mut call.reply, choice.nth(below(&mut seed, choice.len())));
+                request.field(&mut call.reply, choice.nth(chance.below(choice.len())));
             }
         }
         (Some(choice), Some(request)) => {
-            let picked = distinct(&mut seed, request.count as usize, choice.len());
-            request.head(&mut call.reply, picked.len());
-            picked.into_iter().for_each(|index| request.field(&mut call.reply, choice.nth(index)));
+            let count = (request.count as usize).min(choice.len());
+            request.head(&mut call.reply, count);
+            if count == choice.len() {
+                (0..count).for_each(|index| request.field(&mut call.reply, choice.nth(index)));
+            } else {
+                let picked = chance.distinct(count, choice.len());
+                picked.for_each(|index| request.field(&mut call.reply, choice.nth(index)));
+            }
         }
     }
     Ok(())
-}
-
-/// A number below `bound`, from a stream of numbers (splitmix64).
-fn below(seed: &mut u64, bound: usize) -> usize {
-    *seed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let z = (*seed ^ (*seed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    ((u128::from(z ^ (z >> 31)) * bound as u128) >> 64) as usize
-}
-
-/// `count` different numbers below `len`, or all of them: each set of numbers is as likely as any other (Floyd's way).
-fn distinct(seed: &mut u64, count: usize, len: usize) -> Vec<usize> {
-    if count >= len {
-        return (0..len).collect();
-    }
-    let (mut taken, mut picked) = (HashSet::with_capacity(count), Vec::with_capacity(count));
-    for last in len - count..len {
-        let candidate = below(seed, last + 1);
-        let pick = if taken.contains(&candidate) { last } else { candidate };
-        taken.insert(pick);
-        picked.push(pick);
-    }
-    picked
 }

@@ -121,12 +121,7 @@ fn ltrim(call: &mut Call<'_, '_>) -> Result<(), Error> {
 
 #[cfg(test)]
 mod tests {
-    use crate::commands::testing::Bench;
-
-    fn check(script: &[(&str, &str)]) {
-        let mut bench = Bench::new();
-        script.iter().for_each(|(line, reply)| bench.check(line, reply));
-    }
+    use crate::commands::testing::{Bench, check};
 
     #[test]
     fn an_element_is_replaced() {

@@ -110,7 +110,7 @@ fn parse_search(call: &Call<'_, '_>) -> Result<Search, Error> {
                 let rank = call.args.int(value)?;
                 search.skip = match rank.unsigned_abs() {
                     0 => return Err(error::LPOS_RANK_ZERO),
-                    _ if rank == i64::MIN => return Err(error::LPOS_RANK_RANGE),
+                    _ if rank == i64::MIN => return Err(error::LONG_OUT_OF_RANGE),
                     rank => rank - 1,
                 };
                 search.direction = if rank < 0 { Direction::Backward } else { Direction::Forward };
@@ -153,12 +153,7 @@ fn positions(list: &List, needle: &[u8], search: &Search) -> Vec<usize> {
 
 #[cfg(test)]
 mod tests {
-    use crate::commands::testing::Bench;
-
-    fn check(script: &[(&str, &str)]) {
-        let mut bench = Bench::new();
-        script.iter().for_each(|(line, reply)| bench.check(line, reply));
-    }
+    use crate::commands::testing::check;
 
     #[test]
     fn parts_of_a_list() {

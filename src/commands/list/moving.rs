@@ -107,12 +107,7 @@ fn outermost(list: &List, end: End) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use crate::commands::testing::Bench;
-
-    fn check(script: &[(&str, &str)]) {
-        let mut bench = Bench::new();
-        script.iter().for_each(|(line, reply)| bench.check(line, reply));
-    }
+    use crate::commands::testing::{Bench, check};
 
     const WRONG_TYPE: &str = "-WRONGTYPE Operation against a key holding the wrong kind of value";
 

@@ -69,12 +69,7 @@ fn push_existing(call: &mut Call<'_, '_>, end: End) -> Result<(), Error> {
 
 #[cfg(test)]
 mod tests {
-    use crate::commands::testing::Bench;
-
-    fn check(script: &[(&str, &str)]) {
-        let mut bench = Bench::new();
-        script.iter().for_each(|(line, reply)| bench.check(line, reply));
-    }
+    use crate::commands::testing::{Bench, check};
 
     #[test]
     fn elements_are_added_one_after_the_other() {

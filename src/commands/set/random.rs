@@ -6,24 +6,17 @@
 
 use super::{READ, TAKE};
 use crate::command::{Acl, Flags, Group, KeySpec, Row};
+use crate::commands::chance::{Chance, below};
 use crate::error::{self, Error};
 use crate::executor::Call;
 use crate::keyspace::events::{Class, Event};
 use crate::types::element::Element;
 use crate::types::object::FREE_ELSEWHERE;
 use crate::types::set::Set;
-use rand::rngs::SmallRng;
-use rand::{RngCore, SeedableRng};
-use std::collections::HashSet;
 
 const POPPED: Event = Event::new(Class::SET, "spop");
 /// Asked for more than this part of a set's members, one walks through all of them (Redis: SRANDMEMBER_SUB_STRATEGY_MUL).
 const WALK_FROM: usize = 3;
-
-/// A number below `n` made of a random one.
-fn below(n: usize, random: u64) -> usize {
-    ((u128::from(random) * n as u128) >> u64::BITS) as usize
-}
 
 pub(super) const SPOP: Row = Row::new("spop", -2, Group::Set, "1.0.0", spop)
     .flags(Flags::WRITE.union(Flags::FAST))
@@ -71,9 +64,9 @@ fn pop_count(call: &mut Call<'_, '_>) -> Result<(), Error> {
         }
         return Ok(());
     }
-    let mut chance = SmallRng::seed_from_u64(edit.random());
+    let mut chance = Chance::new(edit.random());
     let (_, popped) = edit.change(|set| {
-        let popped = set.pop_many(count, &limits, |n| below(n, chance.next_u64()));
+        let popped = set.pop_many(count, &limits, |n| chance.below(n));
         (popped.len(), popped)
     });
     drop(edit);
@@ -114,7 +107,7 @@ fn show_count(call: &mut Call<'_, '_>) -> Result<(), Error> {
     if count == i64::MIN {
         return Err(error::LONG_OUT_OF_RANGE);
     }
-    let mut chance = SmallRng::seed_from_u64(call.view.random());
+    let mut chance = Chance::new(call.view.random());
     let set = call.view.object::<Set>(call.args.at(1))?;
     let Some(set) = set.filter(|_| count != 0) else {
         call.reply.array(0);
@@ -133,11 +126,11 @@ fn show_count(call: &mut Call<'_, '_>) -> Result<(), Error> {
 }
 
 /// Chance members, each time out of all.
-fn with_repetitions(set: &Set, wanted: usize, chance: &mut SmallRng, mut show: impl FnMut(Element<'_>)) {
+fn with_repetitions(set: &Set, wanted: usize, chance: &mut Chance, mut show: impl FnMut(Element<'_>)) {
     // A listpack is walked for each of its members that is asked for: once is enough.
     let packed: Vec<_> = if matches!(set, Set::Packed(_)) { set.iter().collect() } else { Vec::new() };
     for _ in 0..wanted {
-        let index = below(set.len(), chance.next_u64());
+        let index = chance.below(set.len());
         if let Some(member) = packed.get(index).copied().or_else(|| set.nth(index)) {
             show(member);
         }
@@ -145,28 +138,21 @@ fn with_repetitions(set: &Set, wanted: usize, chance: &mut SmallRng, mut show: i
 }
 
 /// So many different members, or all if there are no more.
-fn distinct(set: &Set, wanted: usize, chance: &mut SmallRng, mut show: impl FnMut(Element<'_>)) {
+fn distinct(set: &Set, wanted: usize, chance: &mut Chance, mut show: impl FnMut(Element<'_>)) {
     let len = set.len();
     let wanted = wanted.min(len);
     if matches!(set, Set::Packed(_)) || wanted > len / WALK_FROM {
         // Each member is taken with the chance that as many as are still wanted are among as many as still come.
         let mut left = wanted;
         for (seen, member) in set.iter().enumerate() {
-            if below(len - seen, chance.next_u64()) < left {
+            if chance.below(len - seen) < left {
                 left -= 1;
                 show(member);
             }
         }
         return;
     }
-    // Floyd's way to choose some of many numbers without going through them all.
-    let mut chosen = HashSet::with_capacity(wanted);
-    for last in len - wanted..len {
-        let number = below(last + 1, chance.next_u64());
-        let number = if chosen.insert(number) { number } else { last };
-        chosen.insert(number);
-        set.nth(number).into_iter().for_each(&mut show);
-    }
+    chance.distinct(wanted, len).filter_map(|number| set.nth(number)).for_each(show);
 }
 
 #[cfg(test)]

@@ -270,8 +270,8 @@ fn autoclaim_options(args: Args<'_>) -> Result<(i64, bool), Error> {
     let (mut at, mut count, mut just_id) = (6, COUNT_DEFAULT, false);
     while at < args.len() {
         if args.is(at, "count") && at + 1 < args.len() {
-            let given = int_or(args, at + 1, error::XAUTOCLAIM_COUNT)?;
-            count = Some(given).filter(|n| (1..=COUNT_MAX).contains(n)).ok_or(error::XAUTOCLAIM_COUNT)?;
+            let given = int_or(args, at + 1, error::COUNT_BELOW_ONE)?;
+            count = Some(given).filter(|n| (1..=COUNT_MAX).contains(n)).ok_or(error::COUNT_BELOW_ONE)?;
             at += 2;
         } else if args.is(at, "justid") {
             just_id = true;

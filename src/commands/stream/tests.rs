@@ -1,12 +1,6 @@
 //! Stream commands. Replies are those of redis-server 7.0.15 to the same lines, unless a test says otherwise.
 
-use crate::commands::testing::{Bench, NOW_MS};
-
-#[track_caller]
-fn check(script: &[(&str, &str)]) {
-    let mut bench = Bench::new();
-    script.iter().for_each(|(line, reply)| bench.check(line, reply));
-}
+use crate::commands::testing::{Bench, NOW_MS, check};
 
 /// Runs the lines, then compares what the log gets of the last one.
 #[track_caller]

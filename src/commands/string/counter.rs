@@ -98,14 +98,9 @@ fn incrbyfloat(call: &mut Call<'_, '_>) -> Result<(), Error> {
 
 #[cfg(test)]
 mod tests {
-    use crate::commands::testing::Bench;
+    use crate::commands::testing::{Bench, check};
     use crate::keyspace::ValueRef;
     use crate::keyspace::{Held, shard_of};
-
-    fn check(script: &[(&str, &str)]) {
-        let mut bench = Bench::new();
-        script.iter().for_each(|(line, reply)| bench.check(line, reply));
-    }
 
     const NOT_INTEGER: &str = "-ERR value is not an integer or out of range";
     const OVERFLOW: &str = "-ERR increment or decrement would overflow";

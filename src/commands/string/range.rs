@@ -136,13 +136,8 @@ pub(in crate::commands) fn clamp(start: i64, end: i64, len: usize) -> Option<std
 #[cfg(test)]
 mod tests {
     use crate::client::Kind;
-    use crate::commands::testing::Bench;
+    use crate::commands::testing::{Bench, check};
     use crate::keyspace::BLOB_MIN_BYTES;
-
-    fn check(script: &[(&str, &str)]) {
-        let mut bench = Bench::new();
-        script.iter().for_each(|(line, reply)| bench.check(line, reply));
-    }
 
     #[test]
     fn append_makes_and_lengthens() {

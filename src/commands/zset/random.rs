@@ -2,15 +2,13 @@
 
 use super::READ;
 use crate::command::{Acl, Flags, Group, Row};
+use crate::commands::chance::{Chance, below};
 use crate::commands::generic::scan::{Found, Request, parse_cursor};
 use crate::error::{self, Error};
 use crate::executor::{Args, Call};
 use crate::resp::Reply;
 use crate::types::element::Element;
 use crate::types::zset::Zset;
-use rand::rngs::SmallRng;
-use rand::{Rng, SeedableRng};
-use std::collections::HashSet;
 
 pub(super) const ZRANDMEMBER: Row = Row::new("zrandmember", -2, Group::SortedSet, "6.2.0", zrandmember)
     .flags(Flags::READONLY)
@@ -25,7 +23,7 @@ fn zrandmember(call: &mut Call<'_, '_>) -> Result<(), Error> {
         match call
             .view
             .object::<Zset>(args.at(1))?
-            .and_then(|zset| zset.nth(pick(seed, zset.len())).map(|(m, _)| m.to_vec()))
+            .and_then(|zset| zset.nth(below(zset.len(), seed)).map(|(m, _)| m.to_vec()))
         {
             Some(member) => call.reply.bulk(member),
             None => call.reply.null(),
@@ -42,20 +40,20 @@ fn zrandmember(call: &mut Call<'_, '_>) -> Result<(), Error> {
     let len = if repeats { wanted } else { wanted.min(zset.len()) };
     let flat = with_scores && !call.reply.resp3();
     call.reply.array(if flat { 2 * len } else { len });
-    let mut chance = SmallRng::seed_from_u64(seed);
+    let mut chance = Chance::new(seed);
     let mut show = |rank: usize| {
         if let Some((member, score)) = zset.nth(rank) {
             reply_member(&mut call.reply, member, with_scores.then_some(score));
         }
     };
     if repeats {
-        (0..len).for_each(|_| show(chance.random_range(0..zset.len())));
+        (0..len).for_each(|_| show(chance.below(zset.len())));
     } else if len == zset.len() {
         zset.iter().for_each(|(member, score)| {
             reply_member(&mut call.reply, member, with_scores.then_some(score));
         });
     } else {
-        distinct(&mut chance, len, zset.len()).into_iter().for_each(show);
+        chance.distinct(len, zset.len()).for_each(show);
     }
     Ok(())
 }
@@ -86,22 +84,6 @@ fn reply_member(reply: &mut Reply<'_>, member: Element<'_>, score: Option<f64>) 
     if let Some(score) = score {
         reply.double(score);
     }
-}
-
-/// A number below `len` from random bits.
-fn pick(bits: u64, len: usize) -> usize {
-    ((u128::from(bits) * len as u128) >> 64) as usize
-}
-
-/// `count` different numbers below `len`, every choice as likely as every other (Floyd's algorithm).
-fn distinct(chance: &mut SmallRng, count: usize, len: usize) -> HashSet<usize> {
-    let mut chosen = HashSet::with_capacity(count);
-    for last in len - count..len {
-        if !chosen.insert(chance.random_range(0..=last)) {
-            chosen.insert(last);
-        }
-    }
-    chosen
 }
 
 pub(super) const ZSCAN: Row = Row::new("zscan", -3, Group::SortedSet, "2.8.0", zscan)

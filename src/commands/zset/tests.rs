@@ -1,10 +1,4 @@
-use crate::commands::testing::Bench;
-
-#[track_caller]
-fn check(script: &[(&str, &str)]) {
-    let mut bench = Bench::new();
-    script.iter().for_each(|(line, reply)| bench.check(line, reply));
-}
+use crate::commands::testing::{Bench, check};
 
 #[test]
 fn members_are_added_under_conditions() {

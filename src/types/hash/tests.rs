@@ -11,18 +11,8 @@ fn limits(entries: usize) -> Limits {
     Limits {
         hash_max_listpack_entries: entries,
         hash_max_listpack_value: 20,
-        set_max_intset_entries: 0,
-        set_max_listpack_entries: 0,
-        set_max_listpack_value: 0,
-        zset_max_listpack_entries: 0,
-        zset_max_listpack_value: 0,
-        list_max_listpack_size: 0,
-        list_compress_depth: 0,
-        list_packed_threshold: 1 << 30,
-        stream_node_max_bytes: 0,
-        stream_node_max_entries: 0,
-        hll_sparse_max_bytes: 0,
         hasher: Hasher::new((3, 4)),
+        ..Limits::DEFAULT
     }
 }
 
