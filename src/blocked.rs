@@ -94,7 +94,11 @@ impl Waiter {
 
     /// Ends it without serving; false: somebody else has hold of it.
     pub fn end(&self) -> bool {
-        self.change(WAITING, ENDED)
+        let ended = self.change(WAITING, ENDED);
+        if ended {
+            self.client.set_flag(ClientFlags::BLOCKED, false);
+        }
+        ended
     }
 
     fn has_ended(&self) -> bool {
@@ -167,7 +171,6 @@ impl Blocked {
     pub fn unblock(&self, server: &Server, client: u64, error: Option<&Error>) -> bool {
         let found = self.waiters.lock().values().find(|waiter| waiter.client.id == client).cloned();
         let Some(waiter) = found.filter(|waiter| waiter.end()) else { return false };
-        waiter.client.set_flag(ClientFlags::BLOCKED, false);
         waiter.post(server.clock.now_ms(), |out| {
             let mut reply = Reply::new(out, waiter.proto);
             match error {
@@ -217,7 +220,6 @@ pub async fn wait(conn: &mut Connection, waiter: &Arc<Waiter>) -> io::Result<()>
     leave_queues(&server.keyspace, waiter);
     server.blocked.remove(waiter.ticket);
     let client = &mut conn.client;
-    client.shared.set_flag(ClientFlags::BLOCKED, false);
     client.write_offset = client.write_offset.max(waiter.write_offset.load(Relaxed));
     result?;
     conn.client.shared.collect_mail(&mut conn.out);
@@ -238,7 +240,6 @@ async fn until_ended(conn: &mut Connection, waiter: &Waiter) -> io::Result<()> {
         };
         let Some(wake) = woken.transpose()? else {
             if waiter.end() {
-                conn.client.shared.set_flag(ClientFlags::BLOCKED, false);
                 say_nothing(&mut Reply::new(&mut conn.out, conn.client.proto), waiter.request.nothing);
                 conn.server.stats.ran(waiter.command, Duration::ZERO, None);
             } else {

@@ -126,7 +126,7 @@ errors! {
     GEO_HEIGHT = "ERR need numeric height";
     GEO_SIDE_NEGATIVE = "ERR height or width cannot be negative";
     GEO_MEMBER = "ERR could not decode requested zset member";
-    GEO_COUNT = "ERR COUNT must be > 0";
+    COUNT_BELOW_ONE = "ERR COUNT must be > 0";
     GEO_ANY = "ERR the ANY argument requires COUNT argument";
     WEIGHT_NOT_FLOAT = "ERR weight value is not a float";
     LIMIT_NEGATIVE = "ERR LIMIT can't be negative";
@@ -144,7 +144,6 @@ errors! {
     NAN_OR_INFINITY_GIVEN = "ERR value is NaN or Infinity";
     HASH_NOT_INTEGER = "ERR hash value is not an integer";
     HASH_NOT_FLOAT = "ERR hash value is not a float";
-    COUNT_OUT_OF_RANGE = "ERR value is out of range";
     FIELDS_MISSING = "ERR Mandatory argument FIELDS is missing or not at the right position";
     FIELDS_NOT_POSITIVE = "ERR Number of fields must be a positive integer";
     NUM_FIELDS_NOT_POSITIVE = "ERR Parameter `numFields` should be greater than 0";
@@ -178,7 +177,6 @@ errors! {
     LCS_TOO_LONG = "ERR String too long for LCS";
     LCS_TOO_LARGE = "ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len";
     LPOS_RANK_ZERO = "ERR RANK can't be zero: use 1 to start from the first match, 2 from the second ... or use negative to start from the end of the list";
-    LPOS_RANK_RANGE = "ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807";
     LPOS_COUNT = "ERR COUNT can't be negative";
     LPOS_MAXLEN = "ERR MAXLEN can't be negative";
     SORT_NOT_NUMBERS = "ERR One or more scores can't be converted into double";
@@ -203,7 +201,6 @@ errors! {
     NO_CONFIG_FILE = "ERR The server is running without a config file";
     TOML_CONFIG_FILE = "ERR Rewriting config file: a TOML file can't be rewritten, only a redis.conf";
     LISTEN_IN_TRANSACTION = "ERR CONFIG SET can't change where the server listens inside a transaction";
-    INVALID_DB = "ERR invalid DB index";
     DB_OUT_OF_RANGE = "ERR DB index is out of range";
     SAME_OBJECT = "ERR source and destination objects are the same";
     MIGRATE_KEYS = "ERR When using MIGRATE KEYS option, the key argument must be set to the empty string";
@@ -286,8 +283,6 @@ errors! {
     XCLAIM_TIME = "ERR Invalid TIME option argument for XCLAIM";
     XCLAIM_RETRY_COUNT = "ERR Invalid RETRYCOUNT option argument for XCLAIM";
     XAUTOCLAIM_MIN_IDLE = "ERR Invalid min-idle-time argument for XAUTOCLAIM";
-    XAUTOCLAIM_COUNT = "ERR COUNT must be > 0";
     IDS_NOT_POSITIVE = "ERR Number of IDs must be a positive integer";
     IDS_MISMATCH = "ERR The `numids` parameter must match the number of arguments";
-    OUT_OF_MEMORY = "OOM command not allowed when used memory > 'maxmemory'.";
 }

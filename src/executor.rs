@@ -26,6 +26,7 @@ use crate::server::Server;
 use smallvec::SmallVec;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 mod waiting;
 
@@ -37,6 +38,9 @@ pub struct Busy;
 
 /// After so many tries in vain a command waits for its locks in order.
 pub const PATIENCE: u32 = 8;
+
+/// How often a client that waits for the server's end asks whether it goes on after all.
+pub const ENDING_PAUSE: Duration = Duration::from_millis(20);
 
 /// The arguments of a command, its name first.
 #[derive(Clone, Copy)]

@@ -9,7 +9,7 @@
 use crate::client::{Client, Shared};
 use crate::commands::generic::dump::{payload_of, payload_options};
 use crate::error::{self, Error};
-use crate::executor::{Busy, PATIENCE, execute};
+use crate::executor::{Busy, ENDING_PAUSE, PATIENCE, execute};
 use crate::keyspace::{Entry, shard_of};
 use crate::net::dial::dial;
 use crate::net::{Connection, Stream};
@@ -29,9 +29,6 @@ const ROUNDS_MAX: usize = 16;
 const READ_BYTES: usize = 4096;
 /// The longest line of a reply: an error's text.
 const LINE_MAX_BYTES: usize = 64 * 1024;
-/// How often a client that waits for the server's end asks whether it goes on after all.
-const ENDING_PAUSE: Duration = Duration::from_millis(20);
-
 /// What a client asks for.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Order {

@@ -47,8 +47,13 @@ pub(super) fn with_waiters<'k>(
             keys_of(queued.command, &args, &mut keys);
         }
     }
+    grow(server, held, &keys)
+}
+
+/// Adds the shards that serving the waiters of these keys may need. What is held is let go of while more is locked.
+fn grow<'k>(server: &'k Server, mut held: Held<'k>, keys: &[Box<[u8]>]) -> Held<'k> {
     loop {
-        let wanted = shards_for(server, &mut held, keys.clone());
+        let wanted = shards_for(server, &mut held, keys.to_vec());
         if wanted.iter().all(|shard| held.has(*shard)) {
             return held;
         }
@@ -205,18 +210,8 @@ pub(super) fn serve_each(server: &Arc<Server>, tickets: Vec<Ticket>) {
 pub fn serve_ready(server: &Arc<Server>, ready: Vec<(u16, Box<[u8]>)>) {
     for (db, key) in ready {
         let shard = shard_of(server.keyspace.hash(&key));
-        let mut held = Held::one(&server.keyspace, shard);
-        loop {
-            let mut wanted = shards_for(server, &mut held, vec![key.clone()]);
-            if wanted.iter().all(|shard| held.has(*shard)) {
-                break;
-            }
-            wanted.extend(held.numbers());
-            wanted.sort_unstable();
-            wanted.dedup();
-            drop(held);
-            held = Held::many(&server.keyspace, &wanted);
-        }
+        let held = Held::one(&server.keyspace, shard);
+        let mut held = grow(server, held, std::slice::from_ref(&key));
         held.shard(shard).waiting.touch(db, &key);
         let shared = crate::client::Shared::new(0, String::new(), String::new(), -1, server.clock.now_ms());
         let mut client = Client::new(Arc::new(shared), true);

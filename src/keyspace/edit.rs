@@ -83,11 +83,6 @@ impl<'v, 'k, T: ObjectType> Edit<'v, 'k, T> {
         result
     }
 
-    /// Another name for what happens to the key.
-    pub fn set_event(&mut self, event: Event) {
-        self.event = event;
-    }
-
     /// Is the key new?
     pub fn is_new(&self) -> bool {
         self.at.is_none()

@@ -9,7 +9,7 @@ use super::threads::Place;
 use crate::client::{Client, ClientFlags, ReplyMode, Takeover};
 use crate::clock::BatchTime;
 use crate::commands::client::warn_of_output_limit;
-use crate::executor::{Busy, PREPARED, execute, prepare};
+use crate::executor::{Busy, ENDING_PAUSE, PREPARED, execute, prepare};
 use crate::resp::parser::{self, Arg, Limits, Parser, Progress};
 use crate::resp::{Out, Reply};
 use crate::server::Server;
@@ -27,9 +27,6 @@ use std::time::Duration;
 const READ_BYTES: usize = 64 * 1024;
 /// What a connection or a thread keeps of an output buffer when it is empty.
 const KEPT_OUT_BYTES: usize = 256 * 1024;
-
-/// How often a client that waits for the server's end asks whether it goes on after all.
-const ENDING_PAUSE: Duration = Duration::from_millis(20);
 
 struct Buffers {
     read: Vec<u8>,
