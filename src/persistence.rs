@@ -148,7 +148,7 @@ pub fn read_file(server: &Server, path: &Path, expired: Expired) -> Result<Loade
     state.load_done_bytes.store(0, Relaxed);
     state.load_started_ms.store(server.clock.now_ms(), Relaxed);
     let mut loader = Loader::new(&server.keyspace, server.clock.now_ms(), server.access_policy(), expired);
-    let mut decoder = Decoder::new(server.verifies_checksums(), (**server.limits()).clone());
+    let mut decoder = Decoder::new(server.verifies_checksums(), server.limits());
     let mut chunk = vec![0; READ_BYTES];
     while !decoder.is_done() {
         let n = file.read(&mut chunk).map_err(LoadFailure::Io)?;

@@ -22,8 +22,9 @@ use crate::replication::log::{Log, ReplId};
 use crate::snapshot::Snapshots;
 use crate::stats::Stats;
 use crate::types::Limits;
+use crate::types::limits::LimitsInForce;
 use crate::world::{Background, Entropy, World};
-use arc_swap::{ArcSwap, Guard};
+use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
@@ -65,7 +66,7 @@ pub struct Server {
     trouble: AtomicU32,
     seed: AtomicU64,
     hot: Hot,
-    limits: ArcSwap<Limits>,
+    limits: LimitsInForce,
 }
 
 /// What commands look at all the time, taken out of the configuration.
@@ -138,7 +139,7 @@ impl Server {
             trouble: AtomicU32::new(0),
             seed: AtomicU64::new(entropy.next()),
             hot: Hot::default(),
-            limits: ArcSwap::from_pointee(limits_of(&config, hasher, LIST_PACKED_THRESHOLD_BYTES)),
+            limits: LimitsInForce::new(&limits_of(&config, hasher, LIST_PACKED_THRESHOLD_BYTES)),
             config: ArcSwap::from_pointee(config),
             config_file,
             clock,
@@ -160,7 +161,7 @@ impl Server {
         self.hot.lazy_expire.store(config.lazyfree_lazy_expire, Relaxed);
         self.hot.events.store(config.notify_keyspace_events.told().bits(), Relaxed);
         let packed_threshold = self.limits().list_packed_threshold;
-        self.limits.store(Arc::new(limits_of(&config, self.keyspace.hasher(), packed_threshold)));
+        self.limits.set(&limits_of(&config, self.keyspace.hasher(), packed_threshold));
         let lfu =
             matches!(config.maxmemory_policy, MaxmemoryPolicy::AllkeysLfu | MaxmemoryPolicy::VolatileLfu);
         let lfu =
@@ -337,8 +338,8 @@ impl Server {
 
     /// Where small encodings end.
     #[inline]
-    pub fn limits(&self) -> Guard<Arc<Limits>> {
-        self.limits.load()
+    pub fn limits(&self) -> Limits {
+        self.limits.get()
     }
 
     /// Must the checksums of RDB files be right?
@@ -350,7 +351,7 @@ impl Server {
     pub fn set_list_packed_threshold(&self, bytes: usize) {
         let _one_change_at_a_time = self.config_changes.lock();
         let list_packed_threshold = if bytes == 0 { LIST_PACKED_THRESHOLD_BYTES } else { bytes };
-        self.limits.store(Arc::new(Limits { list_packed_threshold, ..(**self.limits()).clone() }));
+        self.limits.set(&Limits { list_packed_threshold, ..self.limits() });
     }
 
     /// `proto-max-bulk-len`.

@@ -62,7 +62,7 @@ fn read_all(
     out: &mut impl Write,
     report: &mut Report,
 ) -> io::Result<Result<(), Error>> {
-    let mut decoder = Decoder::new(true, limits.clone());
+    let mut decoder = Decoder::new(true, *limits);
     let mut chunk = vec![0; CHUNK_BYTES];
     while !decoder.is_done() {
         let len = match input.read(&mut chunk) {

@@ -351,7 +351,7 @@ impl Session<'_> {
         let server = self.server;
         let mut loader =
             Loader::new(&server.keyspace, server.clock.now_ms(), server.access_policy(), Expired::Keep);
-        let mut decoder = Decoder::new(server.verifies_checksums(), (**server.limits()).clone());
+        let mut decoder = Decoder::new(server.verifies_checksums(), server.limits());
         let failed = |text: String| {
             End::Failed(format!("Failed trying to load the MASTER synchronization DB: {text}"))
         };
