@@ -1,5 +1,6 @@
 //! Time, asked for here and nowhere else, so that a run can be replayed with another clock.
 
+use std::cell::Cell;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -30,20 +31,27 @@ pub struct BatchTime {
 
 /// How old the Unix time of a batch may be.
 const NOW_MAX_AGE: Duration = Duration::from_millis(1);
+/// How long a thread reckons Unix time from one reading of it: if the system's clock is set, a batch knows after this time.
+const READING_MAX_AGE: Duration = Duration::from_millis(10);
+
+thread_local! {
+    /// The system's Unix time at some moment not long ago.
+    static READING: Cell<Option<(Instant, Duration)>> = const { Cell::new(None) };
+}
 
 impl BatchTime {
     /// A batch begins.
     pub fn begin(clock: &Clock) -> BatchTime {
         let at = clock.instant();
         crate::hold::mark(at);
-        BatchTime { now_ms: clock.now_ms(), now_read_at: at, at }
+        BatchTime { now_ms: clock.ms_at(at), now_read_at: at, at }
     }
 
     /// Unix time in milliseconds at the current command's beginning.
     #[inline]
     pub fn now_ms(&mut self, clock: &Clock) -> i64 {
         if self.at.duration_since(self.now_read_at) > NOW_MAX_AGE {
-            (self.now_ms, self.now_read_at) = (clock.now_ms(), self.at);
+            (self.now_ms, self.now_read_at) = (clock.ms_at(self.at), self.at);
         }
         self.now_ms
     }
@@ -70,6 +78,24 @@ impl Clock {
             0 => self.unix_time().as_millis() as i64,
             frozen => frozen,
         }
+    }
+
+    /// Unix time in milliseconds at `now`, which has been read just now: spares most of the readings of the second clock.
+    #[inline]
+    fn ms_at(&self, now: Instant) -> i64 {
+        if self.runtime.is_some() || self.frozen_ms.load(Ordering::Relaxed) != 0 {
+            return self.now_ms();
+        }
+        let recent = READING.get().map(|(at, unix)| (now.duration_since(at), unix));
+        let unix = match recent.filter(|(age, _)| *age < READING_MAX_AGE) {
+            Some((age, unix)) => unix + age,
+            None => {
+                let unix = self.unix_time();
+                READING.set(Some((now, unix)));
+                unix
+            }
+        };
+        unix.as_millis() as i64
     }
 
     /// Unix time in microseconds.
