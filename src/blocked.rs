@@ -20,7 +20,9 @@ use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::AcqRel, Ordering::Acquire, Ordering::Relaxed};
+use std::sync::atomic::{
+    AtomicU8, AtomicU64, AtomicUsize, Ordering::AcqRel, Ordering::Acquire, Ordering::Relaxed,
+};
 use std::time::Duration;
 
 /// What a client gets when its time is up.
@@ -118,9 +120,17 @@ impl Waiter {
 pub struct Blocked {
     waiters: Mutex<BTreeMap<Ticket, Arc<Waiter>>>,
     last: AtomicU64,
+    /// How many there are, for whoever has no time to ask under the lock.
+    count: AtomicUsize,
 }
 
 impl Blocked {
+    /// Does nobody wait? Whoever holds a shard's lock and reads true may be sure that nobody waits for a key of that shard.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.count.load(Relaxed) == 0
+    }
+
     /// The next place in the queues.
     pub fn next_ticket(&self) -> Ticket {
         self.last.fetch_add(1, Relaxed) + 1
@@ -149,6 +159,7 @@ impl Blocked {
         });
         waiter.client.set_flag(ClientFlags::BLOCKED, true);
         self.waiters.lock().insert(waiter.ticket, waiter.clone());
+        self.count.fetch_add(1, Relaxed);
         waiter
     }
 
@@ -159,7 +170,9 @@ impl Blocked {
 
     /// Strikes a ticket out. Those in the keys' queues are the caller's to take out.
     pub fn remove(&self, ticket: Ticket) {
-        self.waiters.lock().remove(&ticket);
+        if self.waiters.lock().remove(&ticket).is_some() {
+            self.count.fetch_sub(1, Relaxed);
+        }
     }
 
     /// How many wait with a limit to their patience (INFO `clients_in_timeout_table`).

@@ -36,7 +36,11 @@ pub(super) fn with_waiters<'k>(
     mut held: Held<'k>,
 ) -> Held<'k> {
     let writes = command.row.is_write() || command.row.flags.contains(Flags::QUEUED_SHARDS);
-    if !writes || held.is_all() || held.shards().all(|shard| shard.waiting.is_empty()) {
+    if server.blocked.is_empty()
+        || !writes
+        || held.is_all()
+        || held.shards().all(|shard| shard.waiting.is_empty())
+    {
         return held;
     }
     let mut keys = Vec::new();
@@ -113,6 +117,9 @@ pub(super) fn block(
 /// Serves those who wait for keys that have become ready. Returns who must be served later because their shards are not held.
 pub(super) fn serve(client: &mut Client, server: &Arc<Server>, view: &mut View<'_>) -> Vec<Ticket> {
     let mut later = Vec::new();
+    if server.blocked.is_empty() {
+        return later;
+    }
     loop {
         let ready = view.take_ready();
         if ready.is_empty() {
