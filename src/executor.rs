@@ -16,7 +16,9 @@ use crate::command::keys::Positions;
 use crate::command::{Command, Flags, KeySpec, Lookup, Row, table};
 use crate::commands::transaction;
 use crate::error::{self, Error};
+use crate::keyspace::entry::{Entry, Stored};
 use crate::keyspace::events::{Class, KeyEvent};
+use crate::keyspace::table::Table;
 use crate::keyspace::view::{Moment, ShardSet, Viewer};
 use crate::keyspace::{Held, Keyspace, NewValue, SHARDS, Shard, View, shard_of};
 use crate::pubsub::Published;
@@ -142,6 +144,11 @@ impl Call<'_, '_> {
             Trace::Instead(requests) => requests.push(request),
             trace => *trace = Trace::Instead(vec![request]),
         }
+    }
+
+    /// Does anybody read the log? If not, what is propagated need not be put together.
+    pub fn is_logged(&self) -> bool {
+        self.effects.wanted
     }
 
     /// The log gets the command as it came although no key changed (PUBLISH, FLUSHALL).
@@ -305,19 +312,42 @@ struct Unit<'u, 'k> {
     effects: &'u mut Effects,
 }
 
+/// A request and what was found out about it before its turn came.
+#[derive(Clone, Copy)]
+pub struct Prepared<'r> {
+    args: &'r [Arg<'r>],
+    command: Option<&'static Command>,
+    /// Of the only key.
+    hash: Option<u64>,
+}
+
+impl<'r> From<&'r [Arg<'r>]> for Prepared<'r> {
+    fn from(args: &'r [Arg<'r>]) -> Prepared<'r> {
+        Prepared { args, command: None, hash: None }
+    }
+}
+
+impl<'r> Prepared<'r> {
+    /// The element that the command will look up first, if it is known.
+    fn element(&self) -> Option<&'r [u8]> {
+        let row = self.command?.row;
+        if row.element == 0 { None } else { self.args.get(row.element).map(Arg::bytes) }
+    }
+}
+
 /// Runs one request of a client. The reply is appended to `out`.
 ///
 /// # Errors
 /// [`Busy`] when its shards are locked by others and `tries` is below [`PATIENCE`]: nothing has happened yet.
-pub fn execute(
+pub fn execute<'r>(
     client: &mut Client,
     server: &Arc<Server>,
-    args: &[Arg<'_>],
+    request: impl Into<Prepared<'r>>,
     out: &mut Out,
     tries: u32,
 ) -> Result<(), Busy> {
     let end = out.end();
-    let result = execute_answering(client, server, args, out, tries);
+    let result = execute_answering(client, server, &request.into(), out, tries);
     match client.reply_mode {
         ReplyMode::On => {}
         ReplyMode::Off => out.truncate(end),
@@ -340,11 +370,12 @@ pub fn execute(
 fn execute_answering(
     client: &mut Client,
     server: &Arc<Server>,
-    args: &[Arg<'_>],
+    request: &Prepared<'_>,
     out: &mut Out,
     tries: u32,
 ) -> Result<(), Busy> {
-    let command = match table().lookup(args) {
+    let args = request.args;
+    let command = match request.command.map_or_else(|| table().lookup(args), Lookup::Found) {
         Lookup::Found(command) => command,
         Lookup::Unknown(_) if is_http(args) => {
             tracing::warn!(
@@ -380,7 +411,7 @@ fn execute_answering(
         Reply::new(out, client.proto).simple("QUEUED");
         return Ok(());
     }
-    let first_key = lock_set(client, server, command, args);
+    let first_key = lock_set(client, server, command, request);
     let held = lock(&server.keyspace, &first_key.shards, tries)?;
     let held = waiting::with_waiters(client, server, (command, args), held);
     if must_wait_for_the_end(client, server, command) {
@@ -446,29 +477,65 @@ fn must_wait_for_the_end(client: &Client, server: &Server, command: &Command) ->
 pub const PREPARED: usize = 16;
 
 /// Asks for the memory of the keys of requests that will run next: first all buckets, then all entries, so that the waits
-/// overlap. Only a hint: a shard that is busy is passed over.
-pub fn prepare<'r>(client: &Client, server: &Server, requests: impl Iterator<Item = &'r [Arg<'r>]>) {
-    let mut hashes = SmallVec::<[u64; PREPARED]>::new();
+/// overlap. Only a hint: a shard that is busy is passed over. What else is found out on the way is handed on.
+pub fn prepare<'r>(
+    client: &Client,
+    server: &Server,
+    requests: impl Iterator<Item = &'r [Arg<'r>]>,
+) -> SmallVec<[Prepared<'r>; PREPARED]> {
+    let (mut prepared, mut fetched) = (SmallVec::new(), SmallVec::<[u64; PREPARED]>::new());
+    let mut last = None;
     for args in requests {
-        if let Lookup::Found(Command { single_key: Some(at), .. }) = table().lookup(args)
-            && let Some(key) = args.get(*at)
+        let mut request = Prepared::from(args);
+        if let Lookup::Found(command) = table().lookup(args) {
+            request.command = Some(command);
+            let key = command.single_key.and_then(|at| args.get(at));
+            request.hash = key.map(|key| server.keyspace.hash(key.bytes()));
+        }
+        if let Some(hash) = request.hash
+            && last.replace(hash) != Some(hash)
+            && prefetch(client, server, hash, Table::prefetch_bucket)
         {
-            let hash = server.keyspace.hash(key.bytes());
-            let fetched = server
-                .keyspace
-                .slot(shard_of(hash))
-                .try_lock()
-                .is_some_and(|shard| shard.db(client.db).table().prefetch_bucket(hash));
-            if fetched {
-                hashes.push(hash);
-            }
+            fetched.push(hash);
+        }
+        prepared.push(request);
+    }
+    for hash in fetched {
+        prefetch(client, server, hash, |table, hash| {
+            table.prefetch_entry(hash);
+            true
+        });
+    }
+    let elements = |request: &Prepared<'_>| request.element().map(|_| request.hash);
+    for run in prepared.chunk_by(|a, b| elements(a).is_some() && elements(a) == elements(b)) {
+        if run.len() > 1 {
+            prefetch_elements(client, server, run);
         }
     }
-    for hash in hashes {
-        if let Some(shard) = server.keyspace.slot(shard_of(hash)).try_lock() {
-            shard.db(client.db).table().prefetch_entry(hash);
+    prepared
+}
+
+/// Asks for the memory of the elements of one collection that these requests are about.
+fn prefetch_elements(client: &Client, server: &Server, requests: &[Prepared<'_>]) {
+    let elements: SmallVec<[&[u8]; PREPARED]> = requests.iter().filter_map(Prepared::element).collect();
+    let Some(Prepared { args, command: Some(Command { single_key: Some(at), .. }), hash: Some(hash) }) =
+        requests.first()
+    else {
+        return;
+    };
+    prefetch(client, server, *hash, |table, hash| {
+        let entry = table.find(hash, args[*at].bytes()).map(|at| table.at(at));
+        if let Some(Stored::Object(object)) = entry.map(Entry::stored) {
+            object.read().prefetch(&elements);
         }
-    }
+        true
+    });
+}
+
+/// Asks for a part of a key's place in the table. Returns whether there is any.
+fn prefetch(client: &Client, server: &Server, hash: u64, part: impl FnOnce(&Table, u64) -> bool) -> bool {
+    let shard = server.keyspace.slot(shard_of(hash)).try_lock();
+    shard.is_some_and(|shard| part(shard.db(client.db).table(), hash))
 }
 
 /// The circumstances of a unit that begins now.
@@ -572,10 +639,10 @@ fn key_positions(row: &Row, args: &[Arg<'_>]) -> Option<Positions> {
 }
 
 #[inline]
-fn lock_set(client: &Client, server: &Server, command: &Command, args: &[Arg<'_>]) -> LockSet {
-    let row = command.row;
+fn lock_set(client: &Client, server: &Server, command: &Command, request: &Prepared<'_>) -> LockSet {
+    let (row, args) = (command.row, request.args);
     if let Some(at) = command.single_key {
-        let hash = server.keyspace.hash(args[at].bytes());
+        let hash = request.hash.unwrap_or_else(|| server.keyspace.hash(args[at].bytes()));
         return LockSet { shards: smallvec::smallvec![shard_of(hash)], hashed: Some((at, hash)) };
     }
     let mut shards = ShardSet::new();

@@ -240,7 +240,7 @@ impl Hand {
     async fn run(&mut self, args: &[&[u8]]) -> Vec<u8> {
         let args: Vec<Arg<'_>> = args.iter().map(|arg| Arg::Slice(arg)).collect();
         let mut out = Out::default();
-        while let Err(Busy) = execute(&mut self.client, &self.server, &args, &mut out, PATIENCE) {
+        while let Err(Busy) = execute(&mut self.client, &self.server, &args[..], &mut out, PATIENCE) {
             // The server ends, or goes on after all.
             tokio::time::sleep(ENDING_PAUSE).await;
         }

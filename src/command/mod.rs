@@ -149,6 +149,9 @@ pub struct Row {
     pub key_finder: Option<KeyFinder>,
     /// Finds the keys whose shards are locked where the specs cannot tell.
     pub reach: Option<Reach>,
+    /// Where the first element stands that the command looks up in a collection; 0: nowhere. A hint, for its memory to be asked for
+    /// in time.
+    pub element: usize,
     pub group: Group,
     /// The version of Redis that introduced it.
     pub since: &'static str,
@@ -174,6 +177,7 @@ impl Row {
             keys: &[],
             key_finder: None,
             reach: None,
+            element: 0,
             group,
             since,
             tips: &[],
@@ -209,6 +213,12 @@ impl Row {
     /// Sets the function that knows which keys are used, where the specs do not.
     pub const fn reach(mut self, reach: Reach) -> Row {
         self.reach = Some(reach);
+        self
+    }
+
+    /// Says where the first element stands that is looked up.
+    pub const fn element(mut self, at: usize) -> Row {
+        self.element = at;
         self
     }
 

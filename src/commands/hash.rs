@@ -86,7 +86,7 @@ fn live_field<'h>(hash: &'h Hash, name: &[u8], as_of_ms: i64) -> Option<Field<'h
     hash.field(name).filter(|field| field.is_live(as_of_ms))
 }
 
-const HSET: Row = row("hset", -4, "2.0.0", hset).flags(FAST_WRITE).keys(RW_UPDATE);
+const HSET: Row = row("hset", -4, "2.0.0", hset).element(2).flags(FAST_WRITE).keys(RW_UPDATE);
 
 fn hset(call: &mut Call<'_, '_>) -> Result<(), Error> {
     let created = set_pairs(call)?;
@@ -94,7 +94,7 @@ fn hset(call: &mut Call<'_, '_>) -> Result<(), Error> {
     Ok(())
 }
 
-const HMSET: Row = row("hmset", -4, "2.0.0", hmset).flags(FAST_WRITE).keys(RW_UPDATE);
+const HMSET: Row = row("hmset", -4, "2.0.0", hmset).element(2).flags(FAST_WRITE).keys(RW_UPDATE);
 
 fn hmset(call: &mut Call<'_, '_>) -> Result<(), Error> {
     set_pairs(call)?;
@@ -122,6 +122,7 @@ fn set_pairs(call: &mut Call<'_, '_>) -> Result<usize, Error> {
 }
 
 const HSETNX: Row = row("hsetnx", 4, "2.0.0", hsetnx)
+    .element(2)
     .flags(FAST_WRITE)
     .keys(&[KeySpec::one(1, KeyFlags::RW.union(KeyFlags::INSERT))]);
 
@@ -139,7 +140,7 @@ fn hsetnx(call: &mut Call<'_, '_>) -> Result<(), Error> {
     Ok(())
 }
 
-const HGET: Row = row("hget", 3, "2.0.0", hget).flags(FAST_READ).keys(RO_ACCESS);
+const HGET: Row = row("hget", 3, "2.0.0", hget).element(2).flags(FAST_READ).keys(RO_ACCESS);
 
 fn hget(call: &mut Call<'_, '_>) -> Result<(), Error> {
     let as_of_ms = call.view.elements_as_of_ms();
@@ -151,7 +152,7 @@ fn hget(call: &mut Call<'_, '_>) -> Result<(), Error> {
     Ok(())
 }
 
-const HMGET: Row = row("hmget", -3, "2.0.0", hmget).flags(FAST_READ).keys(RO_ACCESS);
+const HMGET: Row = row("hmget", -3, "2.0.0", hmget).element(2).flags(FAST_READ).keys(RO_ACCESS);
 
 fn hmget(call: &mut Call<'_, '_>) -> Result<(), Error> {
     reply_values(call, call.args.from(2))
@@ -174,7 +175,8 @@ fn reply_values<'c>(
     Ok(())
 }
 
-const HDEL: Row = row("hdel", -3, "2.0.0", hdel).flags(Flags::WRITE.union(Flags::FAST)).keys(RW_DELETE);
+const HDEL: Row =
+    row("hdel", -3, "2.0.0", hdel).element(2).flags(Flags::WRITE.union(Flags::FAST)).keys(RW_DELETE);
 
 fn hdel(call: &mut Call<'_, '_>) -> Result<(), Error> {
     let (args, as_of_ms) = (call.args, call.view.elements_as_of_ms());
@@ -198,7 +200,7 @@ fn hlen(call: &mut Call<'_, '_>) -> Result<(), Error> {
     Ok(())
 }
 
-const HSTRLEN: Row = row("hstrlen", 3, "3.2.0", hstrlen).flags(FAST_READ).keys(RO);
+const HSTRLEN: Row = row("hstrlen", 3, "3.2.0", hstrlen).element(2).flags(FAST_READ).keys(RO);
 
 fn hstrlen(call: &mut Call<'_, '_>) -> Result<(), Error> {
     let as_of_ms = call.view.elements_as_of_ms();
@@ -208,7 +210,7 @@ fn hstrlen(call: &mut Call<'_, '_>) -> Result<(), Error> {
     Ok(())
 }
 
-const HEXISTS: Row = row("hexists", 3, "2.0.0", hexists).flags(FAST_READ).keys(RO);
+const HEXISTS: Row = row("hexists", 3, "2.0.0", hexists).element(2).flags(FAST_READ).keys(RO);
 
 fn hexists(call: &mut Call<'_, '_>) -> Result<(), Error> {
     let as_of_ms = call.view.elements_as_of_ms();

@@ -42,6 +42,7 @@ const ADDED: Event = Event::new(Class::SET, "sadd");
 const REMOVED: Event = Event::new(Class::SET, "srem");
 
 const SADD: Row = Row::new("sadd", -3, Group::Set, "1.0.0", sadd)
+    .element(2)
     .flags(Flags::WRITE.union(Flags::DENYOOM).union(Flags::FAST))
     .categories(Acl::SET)
     .keys(&[KeySpec::one(1, INSERT)]);
@@ -64,6 +65,7 @@ fn sadd(call: &mut Call<'_, '_>) -> Result<(), Error> {
 }
 
 const SREM: Row = Row::new("srem", -3, Group::Set, "1.0.0", srem)
+    .element(2)
     .flags(Flags::WRITE.union(Flags::FAST))
     .categories(Acl::SET)
     .keys(&[KeySpec::one(1, KeyFlags::RW.union(KeyFlags::DELETE))]);
@@ -115,6 +117,7 @@ fn move_member(call: &mut Call<'_, '_>, from: &[u8], to: &[u8], member: &[u8]) -
 }
 
 const SISMEMBER: Row = Row::new("sismember", 3, Group::Set, "1.0.0", sismember)
+    .element(2)
     .flags(Flags::READONLY.union(Flags::FAST))
     .categories(Acl::SET)
     .keys(&[KeySpec::one(1, KeyFlags::RO)]);
@@ -127,6 +130,7 @@ fn sismember(call: &mut Call<'_, '_>) -> Result<(), Error> {
 }
 
 const SMISMEMBER: Row = Row::new("smismember", -3, Group::Set, "6.2.0", smismember)
+    .element(2)
     .flags(Flags::READONLY.union(Flags::FAST))
     .categories(Acl::SET)
     .keys(&[KeySpec::one(1, READ)]);

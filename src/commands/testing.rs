@@ -56,7 +56,7 @@ impl Bench {
         let args = split_args(line.as_bytes()).expect("quotes balance");
         let args: Vec<Arg<'_>> = args.iter().map(|arg| Arg::Slice(arg)).collect();
         let mut out = Out::default();
-        execute(client, server, &args, &mut out, PATIENCE).expect("nobody else locks");
+        execute(client, server, &args[..], &mut out, PATIENCE).expect("nobody else locks");
         text(out)
     }
 

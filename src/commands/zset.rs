@@ -193,6 +193,7 @@ pub(super) fn add_all<'m>(
 }
 
 const ZADD: Row = Row::new("zadd", -4, Group::SortedSet, "1.2.0", zadd)
+    .element(3)
     .flags(QUICK_WRITE.union(Flags::DENYOOM))
     .categories(Acl::SORTEDSET)
     .keys(&[KeySpec::one(1, KeyFlags::RW.union(KeyFlags::UPDATE))]);
@@ -202,6 +203,7 @@ fn zadd(call: &mut Call<'_, '_>) -> Result<(), Error> {
 }
 
 const ZINCRBY: Row = Row::new("zincrby", 4, Group::SortedSet, "1.2.0", zincrby)
+    .element(3)
     .flags(QUICK_WRITE.union(Flags::DENYOOM))
     .categories(Acl::SORTEDSET)
     .keys(&[KeySpec::one(1, KeyFlags::RW.union(KeyFlags::ACCESS).union(KeyFlags::UPDATE))]);
@@ -236,6 +238,7 @@ fn add(call: &mut Call<'_, '_>, incr: bool) -> Result<(), Error> {
 }
 
 const ZREM: Row = Row::new("zrem", -3, Group::SortedSet, "1.2.0", zrem)
+    .element(2)
     .flags(QUICK_WRITE)
     .categories(Acl::SORTEDSET)
     .keys(DELETED_FROM);
@@ -262,6 +265,7 @@ fn zcard(call: &mut Call<'_, '_>) -> Result<(), Error> {
 }
 
 const ZSCORE: Row = Row::new("zscore", 3, Group::SortedSet, "1.2.0", zscore)
+    .element(2)
     .flags(QUICK_READ)
     .categories(Acl::SORTEDSET)
     .keys(READ);
@@ -276,6 +280,7 @@ fn zscore(call: &mut Call<'_, '_>) -> Result<(), Error> {
 }
 
 const ZMSCORE: Row = Row::new("zmscore", -3, Group::SortedSet, "6.2.0", zmscore)
+    .element(2)
     .flags(QUICK_READ)
     .categories(Acl::SORTEDSET)
     .keys(READ);
@@ -294,6 +299,7 @@ fn zmscore(call: &mut Call<'_, '_>) -> Result<(), Error> {
 }
 
 const ZRANK: Row = Row::new("zrank", -3, Group::SortedSet, "2.0.0", zrank)
+    .element(2)
     .flags(QUICK_READ)
     .categories(Acl::SORTEDSET)
     .keys(READ);
@@ -303,6 +309,7 @@ fn zrank(call: &mut Call<'_, '_>) -> Result<(), Error> {
 }
 
 const ZREVRANK: Row = Row::new("zrevrank", -3, Group::SortedSet, "2.0.0", zrevrank)
+    .element(2)
     .flags(QUICK_READ)
     .categories(Acl::SORTEDSET)
     .keys(READ);

@@ -213,14 +213,14 @@ unsafe impl Send for Entry {}
 // SAFETY: as above; shared access only reads.
 unsafe impl Sync for Entry {}
 
-/// Asks for the cache line of `what`; a hint.
+/// Asks for the cache line of an address, whatever it is; a hint.
 #[inline]
-pub(super) fn prefetch<T>(what: &T) {
+pub fn prefetch<T>(what: *const T) {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: prefetching reads nothing, whatever the address.
     unsafe {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(what).cast());
+        _mm_prefetch::<_MM_HINT_T0>(what.cast());
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = what;

@@ -9,7 +9,7 @@ use super::threads::Place;
 use crate::client::{Client, ClientFlags, ReplyMode, Takeover};
 use crate::clock::BatchTime;
 use crate::commands::client::warn_of_output_limit;
-use crate::executor::{Busy, ENDING_PAUSE, PREPARED, execute, prepare};
+use crate::executor::{Busy, ENDING_PAUSE, PREPARED, Prepared, execute, prepare};
 use crate::resp::parser::{self, Arg, Limits, Parser, Progress};
 use crate::resp::{Out, Reply};
 use crate::server::Server;
@@ -290,13 +290,14 @@ impl Connection {
             }
             let requests =
                 ends.iter().scan(0, |from, (to, _)| Some(&args[std::mem::replace(from, *to)..*to]));
-            if ends.len() > 1 {
-                prepare(&self.client, &self.server, requests.clone());
-            }
+            let requests = match ends.len() {
+                1 => requests.map(Prepared::from).collect(),
+                _ => prepare(&self.client, &self.server, requests),
+            };
             let mut done = 0;
-            for (args, (_, end)) in requests.zip(&ends) {
+            for (request, (_, end)) in requests.into_iter().zip(&ends) {
                 let tries = std::mem::take(&mut self.tries);
-                if let Err(Busy) = execute(&mut self.client, &self.server, args, out, tries) {
+                if let Err(Busy) = execute(&mut self.client, &self.server, request, out, tries) {
                     self.tries = tries + 1;
                     *rest = &rest[done..];
                     return Some(Turn::Busy);
@@ -345,7 +346,7 @@ impl Connection {
         };
         let args = self.parser.args(rest);
         if !args.is_empty()
-            && let Err(Busy) = execute(&mut self.client, &self.server, &args, out, tries)
+            && let Err(Busy) = execute(&mut self.client, &self.server, &args[..], out, tries)
         {
             self.retry = Some((n, tries + 1));
             return Some(Turn::Busy);

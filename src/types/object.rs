@@ -76,6 +76,15 @@ impl Object {
         }
     }
 
+    /// Asks for the memory where these elements are, or would be; a hint. Their waits overlap.
+    pub fn prefetch(&self, elements: &[&[u8]]) {
+        match self {
+            Object::Set(Set::Table(map)) | Object::Hash(Hash::Table(map)) => map.prefetch(elements),
+            Object::Zset(Zset::Tree(tree)) => tree.prefetch(elements),
+            _ => {}
+        }
+    }
+
     /// About how many allocations freeing it frees.
     pub fn free_effort(&self) -> usize {
         match self {

@@ -288,6 +288,11 @@ impl Zset {
 }
 
 impl ZsetTree {
+    /// Asks for the memory of these members' scores.
+    pub fn prefetch(&self, members: &[&[u8]]) {
+        self.scores.prefetch(members);
+    }
+
     fn new(limits: &Limits) -> ZsetTree {
         ZsetTree { scores: Map::new(limits.hasher), order: Tree::default() }
     }

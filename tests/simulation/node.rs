@@ -161,7 +161,7 @@ impl Node {
         let Some(Running { server, client, .. }) = &mut self.running else { return Vec::new() };
         let args: Vec<Arg<'_>> = args.iter().map(|arg| Arg::Slice(arg)).collect();
         let mut out = Out::default();
-        if let Err(Busy) = execute(client, server, &args, &mut out, PATIENCE) {
+        if let Err(Busy) = execute(client, server, &args[..], &mut out, PATIENCE) {
             assert!(server.is_ending(), "a patient command waits");
         }
         if std::mem::take(&mut client.log_grew) {

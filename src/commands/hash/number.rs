@@ -11,7 +11,7 @@ use crate::types::long_double::LongDouble;
 
 const KEYS: &[KeySpec] = &[KeySpec::one(1, RW_ACCESS_UPDATE)];
 
-pub(super) const HINCRBY: Row = row("hincrby", 4, "2.0.0", hincrby).flags(FAST_WRITE).keys(KEYS);
+pub(super) const HINCRBY: Row = row("hincrby", 4, "2.0.0", hincrby).element(2).flags(FAST_WRITE).keys(KEYS);
 
 fn hincrby(call: &mut Call<'_, '_>) -> Result<(), Error> {
     let (by, name) = (call.args.int(3)?, call.args.at(2));
@@ -34,7 +34,7 @@ fn hincrby(call: &mut Call<'_, '_>) -> Result<(), Error> {
 }
 
 pub(super) const HINCRBYFLOAT: Row =
-    row("hincrbyfloat", 4, "2.6.0", hincrbyfloat).flags(FAST_WRITE).keys(KEYS);
+    row("hincrbyfloat", 4, "2.6.0", hincrbyfloat).element(2).flags(FAST_WRITE).keys(KEYS);
 
 /// The log gets the result, so that replicas need not compute as we do, and the expiry that HSET would clear.
 fn hincrbyfloat(call: &mut Call<'_, '_>) -> Result<(), Error> {

@@ -220,6 +220,9 @@ fn log(
     reached: Option<Vec<u8>>,
     deleted: Deleted,
 ) {
+    if !call.is_logged() {
+        return;
+    }
     let key = call.args.at(1);
     let mut args: Vec<Cow<'_, [u8]>> = call.args.from(0).map(Cow::Borrowed).collect();
     if let Some(id) = id {

@@ -15,6 +15,7 @@
 //! compare keys or whole hashes, and nothing needs the order.
 
 use super::Entry;
+use crate::keyspace::entry::prefetch;
 use triomphe::{Arc, ThinArc};
 
 /// Longer keys and values are kept in allocations of their own.
@@ -196,6 +197,8 @@ fn parse(entry: &[u8]) -> Parsed<'_> {
     Parsed { key, value: value.map_or(Ok(rest), Err), expiry_ms }
 }
 
+const CACHE_LINE_BYTES: usize = 64;
+
 /// Entries for which a leaf of `count` has room in its index.
 fn room(count: usize) -> usize {
     count.next_multiple_of(8)
@@ -363,24 +366,44 @@ impl Leaf {
     /// The entry of a key whose hash ends in `tag`.
     #[inline]
     pub fn find(&self, tag: u8, key: &[u8]) -> Option<usize> {
+        self.tagged(tag).find(|i| self.key_is(*i, key))
+    }
+
+    /// The entries whose tag this may be.
+    #[inline]
+    fn tagged(&self, tag: u8) -> impl Iterator<Item = usize> {
         const ONES: u64 = 0x0101_0101_0101_0101;
         const LOW: u64 = 0x7f7f_7f7f_7f7f_7f7f;
         let count = self.len();
-        let tags = self.buffer()[..room(count)].chunks_exact(8);
-        for (word, tags) in tags.enumerate() {
+        let tags = self.buffer()[..room(count)].chunks_exact(8).enumerate();
+        tags.flat_map(move |(word, tags)| {
             let differing =
                 u64::from_le_bytes(tags.try_into().expect("eight bytes")) ^ (ONES * u64::from(tag));
             // The highest bit of each byte that is zero.
             let mut equal = !((differing & LOW).wrapping_add(LOW) | differing | LOW);
-            while equal != 0 {
+            std::iter::from_fn(move || {
                 let i = word * 8 + equal.trailing_zeros() as usize / 8;
-                if i < count && self.key_is(i, key) {
-                    return Some(i);
-                }
-                equal &= equal - 1;
-            }
+                let found = equal != 0 && i < count;
+                equal &= equal.wrapping_sub(1);
+                found.then_some(i)
+            })
+        })
+    }
+
+    /// Asks for the leaf's head and index.
+    pub fn prefetch(&self) {
+        let head = self.0.heap_ptr().cast::<[u8; CACHE_LINE_BYTES]>();
+        prefetch(head);
+        prefetch(head.wrapping_add(1));
+    }
+
+    /// Asks for the entry of a key whose hash ends in `tag`, and for where one would be added.
+    pub fn prefetch_entry(&self, tag: u8) {
+        let (layout, buffer) = (self.layout(), self.buffer());
+        if let Some(i) = self.tagged(tag).next() {
+            prefetch(&raw const buffer[layout.entries() + layout.offset(buffer, i)]);
         }
-        None
+        prefetch(buffer.as_ptr().wrapping_add(self.used()));
     }
 
     /// Gives head and buffer for changing, the buffer `needed` bytes long at least; copied before if a clone shares them.

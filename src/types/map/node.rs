@@ -8,6 +8,8 @@
 
 use super::leaf::{Item, Leaf};
 use super::{Entry, Hashing, Inserted};
+use crate::keyspace::entry::prefetch;
+use smallvec::SmallVec;
 use triomphe::Arc;
 
 /// Bits of the hash that a node reads.
@@ -23,16 +25,18 @@ pub enum Child {
     Node(Arc<Node>),
 }
 
-/// Sixteen slots.
+/// Sixteen slots. What every way down or up asks for stands together with the reference count, in the first cache line: a
+/// large table's nodes are in no cache, and each line is a wait.
 #[derive(Clone)]
+#[repr(C)]
 pub struct Node {
+    /// The earliest expiry below each child, `i64::MAX` for none; absent while nothing below expires.
+    soonest_ms: Option<Box<[i64; SLOTS]>>,
     /// Bit `i`: a child begins at slot `i`. Bit 0 is always set.
     starts: u16,
     /// Elements below each child.
     counts: [u32; SLOTS],
     children: [Child; SLOTS],
-    /// The earliest expiry below each child, `i64::MAX` for none; absent while nothing below expires.
-    soonest_ms: Option<Box<[i64; SLOTS]>>,
 }
 
 /// An element on its way in.
@@ -77,6 +81,39 @@ impl Child {
                 }
                 Child::Leaf(leaf) => return leaf.find(hash as u8, key).map(|i| (leaf, i)),
                 Child::Empty => return None,
+            }
+        }
+    }
+
+    /// Asks for the memory on the ways to these hashes and at their ends.
+    pub fn prefetch(&self, hashes: impl Iterator<Item = u64>) {
+        let mut ways: SmallVec<[(&Child, u64); 16]> = hashes.map(|hash| (self, hash)).collect();
+        for unread in (0..=u64::BITS - LEVEL_BITS).rev().step_by(LEVEL_BITS as usize) {
+            let mut deeper = false;
+            for (child, hash) in &mut ways {
+                if let Child::Node(node) = child {
+                    *child = &node.children[node.start_of(slot(*hash, unread))];
+                    match child {
+                        Child::Node(next) => {
+                            prefetch(&raw const **next);
+                            // The child is at its slot or a little before.
+                            prefetch(
+                                &raw const next.children[slot(*hash, unread.saturating_sub(LEVEL_BITS))],
+                            );
+                        }
+                        Child::Leaf(leaf) => leaf.prefetch(),
+                        Child::Empty => {}
+                    }
+                    deeper = true;
+                }
+            }
+            if !deeper {
+                break;
+            }
+        }
+        for (child, hash) in ways {
+            if let Child::Leaf(leaf) = child {
+                leaf.prefetch_entry(hash as u8);
             }
         }
     }
