@@ -2,8 +2,9 @@
 
 mod support;
 
+use std::io::ErrorKind;
 use std::time::Duration;
-use support::client::Client;
+use support::client::{Client, Value, encode_command};
 use support::server::Server;
 use support::wait_until;
 
@@ -37,4 +38,81 @@ fn requests_behind_a_wait_follow_its_reply() {
         .map(|_| String::from_utf8_lossy(&client.read_reply().expect("a reply").raw).into_owned())
         .collect();
     assert_eq!(replies, [":0\r\n", "$5\r\nfirst\r\n", "$6\r\nsecond\r\n"]);
+}
+
+/// Replies wait for the other connections' turns before they are sent; the end of the stream must not overtake them.
+#[test]
+fn a_client_that_says_no_more_still_gets_its_replies() {
+    let server = Server::redpoll(&[]);
+    let mut client = server.connect();
+    client.send_raw(b"ECHO a\r\nECHO b\r\n").expect("sent");
+    client.finish_sending();
+    for expected in ["$1\r\na\r\n", "$1\r\nb\r\n"] {
+        assert_eq!(String::from_utf8_lossy(&client.read_reply().expect("a reply").raw), expected);
+    }
+    assert_eq!(client.read_reply().expect_err("the end").kind(), ErrorKind::UnexpectedEof);
+}
+
+/// Large values that follow each other are read in another way than small ones; the ways change in the middle of a stream.
+#[test]
+fn large_and_small_values_in_one_pipeline() {
+    let server = Server::redpoll(&[]);
+    let mut client = server.connect();
+    let value = |n: usize, len: usize| -> Vec<u8> { (0..len).map(|at| (at * 7 + n) as u8).collect() };
+    let lens =
+        [16 * 1024, 16 * 1024, 3, 100_000, 16 * 1024 + 1, 600, 600, 2_000_000, 16 * 1024, 1, 70_000, 16_383];
+    let mut requests = Vec::new();
+    for (n, len) in lens.into_iter().enumerate() {
+        requests.extend(encode_command(&[b"SET", format!("k{n}").as_bytes(), &value(n, len)]));
+        requests.extend(encode_command(&[b"STRLEN", format!("k{n}").as_bytes()]));
+        requests.extend(b"PING\r\n");
+    }
+    for step in [requests.len(), 1_000, 16_385, 70_000] {
+        client.line("FLUSHALL");
+        for piece in requests.chunks(step) {
+            client.send_raw(piece).expect("sent");
+        }
+        for len in lens {
+            for expected in ["+OK\r\n", &format!(":{len}\r\n"), "+PONG\r\n"] {
+                let reply = client.read_reply().expect("a reply").raw;
+                assert_eq!(String::from_utf8_lossy(&reply), expected, "in steps of {step}");
+            }
+        }
+        for (n, len) in lens.into_iter().enumerate() {
+            let stored = client.call(&["GET", &format!("k{n}")]);
+            assert!(stored == Value::Bulk(value(n, len)), "k{n} in steps of {step}");
+        }
+    }
+}
+
+/// A batch on one large collection is prepared for together: what is asked for ahead changes nothing.
+#[test]
+fn pipelines_on_large_collections() {
+    let server = Server::redpoll(&[]);
+    let mut client = server.connect();
+    let request = |line: String| encode_command(&line.split(' ').collect::<Vec<_>>());
+    for n in 0..30_000 {
+        let adds = [format!("SADD s m{n}"), format!("HSET h f{n} {n}"), format!("ZADD z {n} m{n}")];
+        client.send_raw(&adds.map(request).concat()).expect("sent");
+        if n % 100 == 99 {
+            (0..300).for_each(|_| assert_eq!(client.read_reply().expect("a reply").raw, b":1\r\n"));
+        }
+    }
+    for n in (0..60_000).step_by(1_000) {
+        let batch: Vec<u8> = (n..n + 16).flat_map(|n| request(format!("HGET h f{n}"))).collect();
+        client.send_raw(&batch).expect("sent");
+        for n in n..n + 16 {
+            let expected = if n < 30_000 { Value::Bulk(n.to_string().into()) } else { Value::NullBulk };
+            assert_eq!(client.read_reply().expect("a reply").value, expected, "f{n}");
+        }
+    }
+    let mixed =
+        ["SREM s m5", "HGET s m5", "DEL s", "SADD s m5", "SISMEMBER s m5", "ZSCORE h f1", "ZSCORE z m7"];
+    client.send_raw(&mixed.map(|line| request(line.into())).concat()).expect("sent");
+    let replies: Vec<String> = mixed
+        .iter()
+        .map(|_| String::from_utf8_lossy(&client.read_reply().expect("a reply").raw).into_owned())
+        .collect();
+    let wrong = "-WRONGTYPE Operation against a key holding the wrong kind of value\r\n";
+    assert_eq!(replies, [":1\r\n", wrong, ":1\r\n", ":1\r\n", ":1\r\n", wrong, "$1\r\n7\r\n"]);
 }

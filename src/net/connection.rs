@@ -1,8 +1,10 @@
 //! One client's connection: reads, runs what it has read, answers.
 //!
 //! A task on one I/O thread, woken when the socket can be read, when it takes bytes again, or when somebody calls (mail, an
-//! order to close). What a wake-up does between two awaits is plain code: read once, parse and run every whole request,
-//! write once. A request whose shards are busy gives way to the thread's other connections and is tried again.
+//! order to close). What a wake-up does between two awaits is plain code: read once, parse and run every whole request.
+//! Then the thread's other connections that are ready have their turn, and only then the replies are sent, all in a row: a
+//! client with many connections is woken once and finds many replies, not many times for one each, and waking is what costs
+//! most. A request whose shards are busy gives way to the thread's other connections and is tried again.
 
 use super::stream::Stream;
 use super::threads::Place;
@@ -27,14 +29,43 @@ use std::time::Duration;
 const READ_BYTES: usize = 64 * 1024;
 /// What a connection or a thread keeps of an output buffer when it is empty.
 const KEPT_OUT_BYTES: usize = 256 * 1024;
+/// What is read at once behind a large value, where another may follow: little of that one, so that the rest of it is
+/// received where it will stay. Copying it costs more than reading twice.
+const BETWEEN_LARGE_BYTES: usize = 512;
+/// Large values that follow each other are read up to this in one turn.
+const LARGE_TURN_BYTES: usize = 256 * 1024;
+/// So many bytes of replies are sent at once instead of waiting for the other connections' turns.
+const SEND_AT_ONCE_BYTES: usize = 16 * 1024;
+/// Empty output buffers that a thread keeps for connections whose replies wait for their turn.
+const SPARE_BUFFERS: usize = 128;
 
+#[derive(Default)]
 struct Buffers {
     read: Vec<u8>,
+    /// What the connection whose turn it is writes to.
     out: Out,
+    spare: Vec<Out>,
+}
+
+impl Buffers {
+    /// Leaves what is in `out` to a connection that has nothing else to send.
+    fn leave_out(&mut self, to: &mut Out) {
+        debug_assert!(to.is_empty());
+        *to = std::mem::replace(&mut self.out, self.spare.pop().unwrap_or_default());
+    }
+
+    /// Takes a connection's empty output buffer back: what is idle keeps none.
+    fn take_back(&mut self, out: &mut Out) {
+        debug_assert!(out.is_empty());
+        let out = std::mem::take(out);
+        if self.spare.len() < SPARE_BUFFERS && out.capacity() <= 2 * SEND_AT_ONCE_BYTES {
+            self.spare.push(out);
+        }
+    }
 }
 
 thread_local! {
-    static BUFFERS: RefCell<Buffers> = RefCell::new(Buffers { read: vec![0; READ_BYTES], out: Out::default() });
+    static BUFFERS: RefCell<Buffers> = RefCell::new(Buffers { read: vec![0; READ_BYTES], ..Buffers::default() });
 }
 
 /// A client's connection.
@@ -47,6 +78,8 @@ pub struct Connection {
     pending: Vec<u8>,
     /// The first request in `pending` was parsed, takes so many bytes, and waits for its locks.
     retry: Option<(usize, u32)>,
+    /// The last bytes read began a large value.
+    large_follow: bool,
     /// How often the plain request at the beginning of `pending` has tried for its locks in vain.
     tries: u32,
     /// Replies that the socket has not taken.
@@ -85,6 +118,7 @@ impl Connection {
             parser: Parser::default(),
             pending: Vec::new(),
             retry: None,
+            large_follow: false,
             tries: 0,
             out: Out::default(),
             _place: place,
@@ -111,6 +145,10 @@ impl Connection {
                     }
                     if wake.readable {
                         turn = self.read()?;
+                        if turn == Turn::Idle && !self.out.is_empty() {
+                            after_the_others().await;
+                            self.flush_turn()?;
+                        }
                     } else {
                         self.flush()?;
                     }
@@ -165,34 +203,58 @@ impl Connection {
         false
     }
 
-    /// Reads once and runs what came.
+    /// Reads once and runs what came; of large values that follow each other several, so that their replies go together.
     fn read(&mut self) -> io::Result<Turn> {
         BUFFERS.with_borrow_mut(|buffers| {
-            let n = match self.parser.large() {
-                Some((large, room)) => self.stream.try_read_buf(large, room),
-                None => self.stream.try_read(&mut buffers.read),
-            };
-            let n = match n {
-                Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
-                Ok(n) => n,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(Turn::Idle),
-                Err(error) => return Err(error),
-            };
-            self.count_read(n);
-            if self.parser.large().is_some() {
-                self.client.shared.last_interaction_ms.store(self.server.clock.now_ms(), Relaxed);
-                return Ok(Turn::Idle);
-            }
-            let Buffers { read, out } = buffers;
-            if self.parser.is_gathering() {
-                self.process_pending(out)
-            } else if self.pending.is_empty() {
-                self.process(&read[..n], out)
-            } else {
-                self.pending.extend_from_slice(&read[..n]);
-                self.process_pending(out)
+            let mut taken = 0;
+            loop {
+                let (n, room) = match self.read_once(buffers) {
+                    Ok((0, _)) if taken == 0 => return Err(ErrorKind::UnexpectedEof.into()),
+                    Ok((n, room)) => (n, room),
+                    Err(error) if taken == 0 && error.kind() != ErrorKind::WouldBlock => return Err(error),
+                    // The replies go first; an end or an error is met again.
+                    Err(_) => return Ok(Turn::Idle),
+                };
+                taken += n;
+                let turn = if n == 0 { Turn::Idle } else { self.take_in(n, buffers)? };
+                if turn != Turn::Idle || n < room || !self.large_follow || taken >= LARGE_TURN_BYTES {
+                    return Ok(turn);
+                }
             }
         })
+    }
+
+    /// Reads once, into the large value that is being received or the thread's buffer: how many bytes, and for how many
+    /// there was room.
+    fn read_once(&mut self, buffers: &mut Buffers) -> io::Result<(usize, usize)> {
+        if let Some((large, room)) = self.parser.large() {
+            return Ok((self.stream.try_read_buf(large, room)?, room));
+        }
+        let room = if self.large_follow { BETWEEN_LARGE_BYTES } else { READ_BYTES };
+        Ok((self.stream.try_read(&mut buffers.read[..room])?, room))
+    }
+
+    /// Runs what has been read.
+    fn take_in(&mut self, n: usize, buffers: &mut Buffers) -> io::Result<Turn> {
+        self.count_read(n);
+        if self.parser.large().is_some() {
+            self.client.shared.last_interaction_ms.store(self.server.clock.now_ms(), Relaxed);
+            return Ok(Turn::Idle);
+        }
+        if self.parser.is_gathering() {
+            return self.process_pending(buffers);
+        }
+        let turn = if self.pending.is_empty() {
+            let read = std::mem::take(&mut buffers.read);
+            let turn = self.process(&read[..n], buffers);
+            buffers.read = read;
+            turn
+        } else {
+            self.pending.extend_from_slice(&buffers.read[..n]);
+            self.process_pending(buffers)
+        };
+        self.large_follow = self.parser.is_gathering();
+        turn
     }
 
     fn count_read(&self, n: usize) {
@@ -207,16 +269,18 @@ impl Connection {
 
     /// Goes on with what has been read already.
     fn resume(&mut self) -> io::Result<Turn> {
-        BUFFERS.with_borrow_mut(|buffers| self.process_pending(&mut buffers.out))
+        BUFFERS.with_borrow_mut(|buffers| self.process_pending(buffers))
     }
 
-    fn process_pending(&mut self, out: &mut Out) -> io::Result<Turn> {
+    fn process_pending(&mut self, buffers: &mut Buffers) -> io::Result<Turn> {
         let pending = std::mem::take(&mut self.pending);
-        self.process(&pending, out)
+        self.process(&pending, buffers)
     }
 
-    /// Runs the requests at the beginning of `data`, keeps what is left, and sends the replies.
-    fn process(&mut self, data: &[u8], out: &mut Out) -> io::Result<Turn> {
+    /// Runs the requests at the beginning of `data` and keeps what is left. The replies are in `self.out` afterwards, or sent
+    /// if they are many or the connection has something else to do than to read on.
+    fn process(&mut self, data: &[u8], buffers: &mut Buffers) -> io::Result<Turn> {
+        let out = &mut buffers.out;
         debug_assert!(out.is_empty() && self.pending.is_empty());
         if !self.out.is_empty() {
             // Replies that wait go first.
@@ -230,13 +294,23 @@ impl Connection {
         if std::mem::take(&mut self.client.log_grew) {
             self.server.wake_replicas();
         }
-        let sent = self.send(out);
-        if !out.is_empty() {
-            out.append_to(&mut self.out);
+        if turn == Turn::Idle && out.len() <= SEND_AT_ONCE_BYTES {
+            if !out.is_empty() {
+                buffers.leave_out(&mut self.out);
+            }
+            self.note_buffers();
+        } else {
+            let sent = self.send(out);
+            if !out.is_empty() {
+                out.append_to(&mut self.out);
+            }
+            self.note_buffers();
+            out.shrink(KEPT_OUT_BYTES);
+            sent?;
+            if self.over_output_limit() {
+                return Err(ErrorKind::ConnectionAborted.into());
+            }
         }
-        self.note_buffers();
-        out.shrink(KEPT_OUT_BYTES);
-        sent?;
         let held = self.pending.len() + self.parser.held_bytes();
         if held as u64 > self.server.config.load().client_query_buffer_limit {
             tracing::warn!(
@@ -245,10 +319,19 @@ impl Connection {
             );
             return Ok(Turn::Close);
         }
+        Ok(turn)
+    }
+
+    /// Sends the replies of a turn.
+    fn flush_turn(&mut self) -> io::Result<()> {
+        self.flush()?;
         if self.over_output_limit() {
             return Err(ErrorKind::ConnectionAborted.into());
         }
-        Ok(turn)
+        if self.out.is_empty() {
+            BUFFERS.with_borrow_mut(|buffers| buffers.take_back(&mut self.out));
+        }
+        Ok(())
     }
 
     fn run_requests<'d>(&mut self, data: &'d [u8], out: &mut Out) -> (&'d [u8], Turn) {
@@ -556,6 +639,19 @@ impl Connection {
         }
         Ok(())
     }
+}
+
+/// Lets the thread's other tasks that are ready have their turn.
+async fn after_the_others() {
+    let mut waited = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut waited, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 #[cfg(test)]

@@ -1,8 +1,12 @@
 //! A socket of any kind.
 
 use super::simulated::Socket;
-use std::io::{self, IoSlice};
-use std::task::{Context, Poll};
+use rustix::net::{RecvFlags, SendFlags, recv, send};
+use std::io::{self, ErrorKind, IoSlice};
+use std::os::fd::AsFd;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+use tokio::io::{AsyncReadExt as _, Interest};
 use tokio::net::{TcpStream, UnixStream};
 
 /// A connected socket.
@@ -37,14 +41,15 @@ impl Accepted {
 }
 
 impl Stream {
-    /// Reads what is there.
+    /// Reads what is there. A read that does not fill the buffer has emptied the socket, and no system call is made to
+    /// find that out again.
     ///
     /// # Errors
     /// `WouldBlock` when nothing is.
     pub fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
         match self {
-            Stream::Tcp(stream) => stream.try_read(buf),
-            Stream::Unix(stream) => stream.try_read(buf),
+            Stream::Tcp(stream) => recv_at_once(stream, buf, |recv| stream.try_io(Interest::READABLE, recv)),
+            Stream::Unix(stream) => recv_at_once(stream, buf, |recv| stream.try_io(Interest::READABLE, recv)),
             Stream::Simulated(socket) => socket.try_read(buf),
         }
     }
@@ -53,11 +58,11 @@ impl Stream {
     ///
     /// # Errors
     /// As [`Stream::try_read`].
-    pub fn try_read_buf(&self, buf: &mut Vec<u8>, room: usize) -> io::Result<usize> {
+    pub fn try_read_buf(&mut self, buf: &mut Vec<u8>, room: usize) -> io::Result<usize> {
         let mut limited = bytes::BufMut::limit(&mut *buf, room);
         match self {
-            Stream::Tcp(stream) => stream.try_read_buf(&mut limited),
-            Stream::Unix(stream) => stream.try_read_buf(&mut limited),
+            Stream::Tcp(stream) => at_once(stream.read_buf(&mut limited)),
+            Stream::Unix(stream) => at_once(stream.read_buf(&mut limited)),
             Stream::Simulated(socket) => {
                 let before = buf.len();
                 buf.resize(before + room.min(SIMULATED_READ_BYTES), 0);
@@ -74,7 +79,9 @@ impl Stream {
     /// `WouldBlock` when it takes nothing.
     pub fn try_write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         match (self, slices) {
-            (Stream::Tcp(stream), [slice]) => stream.try_write(slice),
+            (Stream::Tcp(stream), [slice]) => {
+                stream.try_io(Interest::WRITABLE, || Ok(send(stream, slice, SendFlags::NOSIGNAL)?))
+            }
             (Stream::Tcp(stream), slices) => stream.try_write_vectored(slices),
             (Stream::Unix(stream), slices) => stream.try_write_vectored(slices),
             (Stream::Simulated(socket), slices) => socket.try_write(slices),
@@ -97,5 +104,28 @@ impl Stream {
             Stream::Unix(stream) => stream.poll_write_ready(cx),
             Stream::Simulated(socket) => socket.poll_write_ready(cx),
         }
+    }
+}
+
+/// Reads once from a socket whose readiness `try_io` keeps.
+fn recv_at_once(
+    socket: &impl AsFd,
+    buf: &mut [u8],
+    try_io: impl FnOnce(&mut dyn FnMut() -> io::Result<usize>) -> io::Result<usize>,
+) -> io::Result<usize> {
+    let (len, mut read) = (buf.len(), 0);
+    let result = try_io(&mut || {
+        read = recv(socket, &mut *buf, RecvFlags::empty())?.0;
+        // Said to be emptied; what came before the end of the stream is told apart from the end by its number.
+        if (1..len).contains(&read) { Err(ErrorKind::WouldBlock.into()) } else { Ok(read) }
+    });
+    if read > 0 { Ok(read) } else { result }
+}
+
+/// What an operation comes to without waiting. Whoever waits for it afterwards waits with [`Stream::poll_read_ready`].
+fn at_once(operation: impl Future<Output = io::Result<usize>>) -> io::Result<usize> {
+    match pin!(operation).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(result) => result,
+        Poll::Pending => Err(ErrorKind::WouldBlock.into()),
     }
 }
