@@ -70,7 +70,7 @@ impl Writer {
         match (object, type_of(object, self.version())) {
             (Object::List(list), LIST_NODES) => self.list_nodes(list, drain),
             (Object::List(list), _) => self.list(list, drain),
-            (Object::Set(Set::Ints(ints)), _) => self.string(ints.bytes()),
+            (Object::Set(Set::Ints(ints)), _) => self.string(&ints.to_bytes()),
             (Object::Set(Set::Packed(pack)), SET_LISTPACK) => self.string(pack.bytes()),
             (Object::Set(set), _) => {
                 self.length(set.len() as u64);

@@ -1,20 +1,26 @@
-//! A set of integers in one run of bytes, byte for byte as Redis lays it out.
+//! A set of integers in one run of bytes.
 //!
 //! ```text
-//! | width u32 | count u32 | integer … |        little-endian; width is 2, 4 or 8 bytes, integers ascend
+//! | length u32 | width u8 | integer … |        here: see `packed`; the count follows from length and width
+//! | width u32 | count u32 | integer … |        in RDB files and DUMP, as Redis lays it out
 //! ```
+//!
+//! Little-endian; the width is 2, 4 or 8 bytes, the integers ascend.
 //!
 //! All integers have the width of the widest that was ever in. Membership is a binary search, insertion moves the tail,
 //! so it is for small sets (`set-max-intset-entries`); the memory is a fourth of what a listpack of the same integers takes at
 //! worst, and RDB files hold it as it is.
 //!
-//! The invariant: the bytes are at all times what `validate` accepts, or an empty set, which Redis never stores.
+//! The invariant: the bytes of the file's form are at all times what `validate` accepts, or an empty set, which Redis never
+//! stores.
 
-use super::packed::Packed;
+use super::packed::{LENGTH_BYTES, Packed};
 use std::fmt;
 
-const HEADER_BYTES: usize = 8;
-const COUNT_AT: usize = 4;
+/// What precedes the integers here.
+const HEADER_BYTES: usize = LENGTH_BYTES + 1;
+/// What precedes them in files.
+const FILE_HEADER_BYTES: usize = 8;
 
 /// Bytes that each integer of a set takes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -74,28 +80,41 @@ pub struct Intset {
 impl Intset {
     /// An empty set.
     pub fn new() -> Intset {
-        Intset { bytes: Packed::from(&[Width::Two as u8, 0, 0, 0, 0, 0, 0, 0][..]) }
+        Intset { bytes: Packed::new(&[Width::Two as u8]) }
     }
 
     /// A copy of foreign bytes, if they are an intset in every detail and not empty. O(bytes).
     pub fn from_bytes(bytes: &[u8]) -> Option<Intset> {
-        validate(bytes).then(|| Intset { bytes: Packed::from(bytes) })
+        if !validate(bytes) {
+            return None;
+        }
+        let (header, integers) = bytes.split_at(FILE_HEADER_BYTES);
+        let mut set = Packed::zeroed(1 + integers.len());
+        set.body_mut()[0] = header[0];
+        set.body_mut()[1..].copy_from_slice(integers);
+        Some(Intset { bytes: set })
     }
 
-    /// The bytes, as RDB files and DUMP hold them.
-    pub fn bytes(&self) -> &[u8] {
-        &self.bytes
+    /// The bytes that RDB files and DUMP hold.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let numbers = [self.width() as u32, self.len() as u32].map(u32::to_le_bytes);
+        [numbers.as_flattened(), self.integers()].concat()
+    }
+
+    #[inline]
+    fn integers(&self) -> &[u8] {
+        &self.bytes[HEADER_BYTES..]
     }
 
     /// Number of integers.
     #[inline]
     pub fn len(&self) -> usize {
-        (self.bytes.len() - HEADER_BYTES) / self.width().bytes()
+        self.integers().len() / self.width().bytes()
     }
 
     /// Is there no integer?
     pub fn is_empty(&self) -> bool {
-        self.bytes.len() == HEADER_BYTES
+        self.integers().is_empty()
     }
 
     /// What the allocator spends on it, in bytes.
@@ -129,19 +148,17 @@ impl Intset {
         if Width::of(n) > self.width() {
             self.widen(Width::of(n));
         }
-        let (width, count) = (self.width(), self.len());
+        let width = self.width();
         let gap = self.bytes.splice(HEADER_BYTES + index * width.bytes(), 0, width.bytes());
         width.write(gap, 0, n);
-        self.set_count(count + 1);
         true
     }
 
     /// Removes an integer. Returns whether it was in. The width stays. O(n).
     pub fn remove(&mut self, n: i64) -> bool {
         let Ok(index) = self.search(n) else { return false };
-        let (width, count) = (self.width().bytes(), self.len());
+        let width = self.width().bytes();
         self.bytes.splice(HEADER_BYTES + index * width, width, 0);
-        self.set_count(count - 1);
         true
     }
 
@@ -152,7 +169,7 @@ impl Intset {
 
     #[inline]
     fn width(&self) -> Width {
-        match self.bytes[0] {
+        match self.bytes[LENGTH_BYTES] {
             2 => Width::Two,
             4 => Width::Four,
             _ => Width::Eight,
@@ -161,7 +178,7 @@ impl Intset {
 
     #[inline]
     fn at(&self, index: usize) -> i64 {
-        self.width().read(&self.bytes[HEADER_BYTES..], index)
+        self.width().read(self.integers(), index)
     }
 
     /// Where an integer is, or where it belongs.
@@ -182,17 +199,13 @@ impl Intset {
     fn widen(&mut self, width: Width) {
         let (old, count) = (self.width(), self.len());
         self.bytes.splice(self.bytes.len(), 0, count * (width.bytes() - old.bytes()));
-        let integers = &mut self.bytes[HEADER_BYTES..];
+        let [header, integers @ ..] = self.bytes.body_mut() else { unreachable!("the width is there") };
         // From the end, so that none is written over before it is read.
         for index in (0..count).rev() {
             let n = old.read(integers, index);
             width.write(integers, index, n);
         }
-        self.bytes[0] = width as u8;
-    }
-
-    fn set_count(&mut self, count: usize) {
-        self.bytes[COUNT_AT..HEADER_BYTES].copy_from_slice(&(count as u32).to_le_bytes());
+        *header = width as u8;
     }
 }
 
@@ -210,7 +223,7 @@ impl fmt::Debug for Intset {
 
 /// Are these bytes an intset with something in it? Never panics, whatever they are. O(bytes).
 fn validate(bytes: &[u8]) -> bool {
-    let Some((header, integers)) = bytes.split_first_chunk::<HEADER_BYTES>() else { return false };
+    let Some((header, integers)) = bytes.split_first_chunk::<FILE_HEADER_BYTES>() else { return false };
     let [a, b, c, d, count @ ..] = *header;
     let Some(width) = Width::from_header(u32::from_le_bytes([a, b, c, d])) else { return false };
     let count = u32::from_le_bytes(count) as usize;
@@ -231,8 +244,8 @@ mod tests {
     fn check(integers: &[i64], bytes: &[u8]) {
         let mut set = Intset::new();
         integers.iter().for_each(|n| assert!(set.insert(*n) && !set.insert(*n)));
-        assert_eq!(set.bytes(), bytes);
-        assert_eq!(Intset::from_bytes(bytes).expect("valid").bytes(), bytes);
+        assert_eq!(set.to_bytes(), bytes);
+        assert_eq!(Intset::from_bytes(bytes).expect("valid").to_bytes(), bytes);
     }
 
     #[test]
@@ -275,7 +288,7 @@ mod tests {
                     let n = model.iter().find(|m| **m >= n).copied().unwrap_or(n);
                     prop_assert_eq!(set.remove(n), model.remove(&n));
                 }
-                prop_assert!(set.is_empty() || validate(set.bytes()));
+                prop_assert!(set.is_empty() || validate(&set.to_bytes()));
                 prop_assert_eq!(set.contains(n), model.contains(&n));
                 prop_assert!(set.iter().eq(model.iter().copied()));
                 prop_assert_eq!((set.len(), set.is_empty()), (model.len(), model.is_empty()));

@@ -22,11 +22,11 @@
 //! positions that a listpack does not have are a bug of the caller and may panic, never do more.
 
 use super::element::Element;
-use super::packed::Packed;
+use super::packed::{LENGTH_BYTES, Packed};
 use std::fmt;
 
 const HEADER_BYTES: usize = 6;
-const COUNT_AT: usize = 4;
+const COUNT_AT: usize = LENGTH_BYTES;
 const EMPTY_BYTES: usize = HEADER_BYTES + 1;
 const END: u8 = 0xFF;
 /// In the header: more elements than its 16 bits can tell.
@@ -65,12 +65,12 @@ pub struct Listpack {
 impl Listpack {
     /// An empty listpack.
     pub fn new() -> Listpack {
-        Listpack { bytes: Packed::from(&[EMPTY_BYTES as u8, 0, 0, 0, 0, 0, END][..]) }
+        Listpack { bytes: Packed::new(&[0, 0, END]) }
     }
 
     /// A copy of foreign bytes, if they are a listpack in every detail. O(bytes).
     pub fn from_bytes(bytes: &[u8]) -> Option<Listpack> {
-        validate(bytes).then(|| Listpack { bytes: Packed::from(bytes) })
+        validate(bytes).then(|| Listpack { bytes: Packed::new(&bytes[LENGTH_BYTES..]) })
     }
 
     /// The bytes, as RDB files and DUMP hold them.
@@ -268,7 +268,6 @@ impl Listpack {
             removed += 1;
         }
         self.bytes.splice(pos.at(), behind - pos.at(), 0);
-        self.set_total();
         self.count_sub(removed);
         self.checked(pos.at())
     }
@@ -277,7 +276,6 @@ impl Listpack {
     pub fn append(&mut self, other: &Listpack) {
         let entries = &other.bytes[HEADER_BYTES..other.end()];
         self.bytes.splice(self.end(), 0, entries.len()).copy_from_slice(entries);
-        self.set_total();
         match (self.known_len(), other.known_len()) {
             (Some(_), Some(more)) => self.count_add(more),
             _ => self.set_count(UNKNOWN_COUNT),
@@ -289,9 +287,7 @@ impl Listpack {
         let (at, end) = (pos.at(), self.end());
         let mut other = Listpack::new();
         other.bytes.splice(HEADER_BYTES, 0, end - at).copy_from_slice(&self.bytes[at..end]);
-        other.set_total();
         self.bytes.splice(at, end - at, 0);
-        self.set_total();
         other.recount();
         self.recount();
         other
@@ -349,17 +345,11 @@ impl Listpack {
             body.copy_from_slice(text);
         }
         write_backlen(backlen, encoded);
-        self.set_total();
-    }
-
-    fn set_total(&mut self) {
-        let total = self.bytes.len() as u32;
-        self.bytes[..COUNT_AT].copy_from_slice(&total.to_le_bytes());
     }
 
     fn set_count(&mut self, count: usize) {
         let count = count.min(UNKNOWN_COUNT) as u16;
-        self.bytes[COUNT_AT..HEADER_BYTES].copy_from_slice(&count.to_le_bytes());
+        self.bytes.body_mut()[..HEADER_BYTES - COUNT_AT].copy_from_slice(&count.to_le_bytes());
     }
 
     fn count_add(&mut self, more: usize) {

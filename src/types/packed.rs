@@ -1,9 +1,9 @@
 //! An owned byte buffer one pointer wide, for values that live as one packed string of bytes.
 //!
-//! The length stands in the allocation, before the bytes:
+//! The allocation begins with its own length, as a Redis listpack does, which therefore needs no other:
 //!
 //! ```text
-//! | length 32 bits | bytes … |
+//! | length u32, itself included, little-endian | body … |
 //! ```
 //!
 //! There is no capacity: an allocation always has the size that the allocator gives for the length anyway (its *size
@@ -12,21 +12,21 @@
 //! keyspace has room for 8, and would double; `Box<[u8]>` 16, and every append would reallocate.
 //!
 //! Soundness: a `Packed` owns its allocation, whose layout is `layout(length)` at all times: the length changes only in
-//! `new` and `resize`, together with the allocation. The first `length` bytes after the header are always initialised.
-//! Slices borrow the `Packed`, so none outlives a reallocation. Everything else is safe code over those slices.
+//! `zeroed` and `resize`, together with the allocation, and nobody else can write to it. As many bytes as it says are always
+//! initialised. Slices borrow the `Packed`, so none outlives a reallocation. Everything else is safe code over those slices.
 #![allow(unsafe_code)]
 
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error, realloc};
 use std::fmt;
-use std::ops::{Deref, DerefMut};
+use std::ops::Deref;
 use std::ptr::NonNull;
 
-/// What precedes the bytes: their number.
-const HEADER_BYTES: usize = size_of::<u32>();
+/// What precedes the body: the length.
+pub const LENGTH_BYTES: usize = size_of::<u32>();
 /// Alignment of allocations, so that the lower three bits of the pointer are zero.
 const ALIGN: usize = 8;
 
-/// Owned bytes, under 4 GiB.
+/// Owned bytes, under 4 GiB. Dereferences to all of them, the length in front included.
 pub struct Packed {
     base: NonNull<u8>,
 }
@@ -37,40 +37,64 @@ unsafe impl Send for Packed {}
 unsafe impl Sync for Packed {}
 
 impl Packed {
-    /// A buffer of `len` zero bytes. Panics from 4 GiB on.
-    pub fn zeroed(len: usize) -> Packed {
+    /// A buffer with a body of zero bytes. Panics from 4 GiB on.
+    pub fn zeroed(body_len: usize) -> Packed {
         let mut packed = Packed::empty();
-        packed.splice(0, 0, len);
+        packed.resize(LENGTH_BYTES + body_len);
+        packed
+    }
+
+    /// A buffer with this body. Panics from 4 GiB on.
+    pub fn new(body: &[u8]) -> Packed {
+        let mut packed = Packed::zeroed(body.len());
+        packed.body_mut().copy_from_slice(body);
         packed
     }
 
     fn empty() -> Packed {
-        let layout = layout(0);
+        let layout = layout(LENGTH_BYTES);
         // SAFETY: the layout is never of size zero.
         let base = unsafe { alloc(layout) };
         let Some(base) = NonNull::new(base) else { handle_alloc_error(layout) };
-        // SAFETY: the allocation has room for the header and is aligned to more than it needs.
-        unsafe { base.cast::<u32>().write(0) };
-        Packed { base }
+        let mut packed = Packed { base };
+        packed.set_len(LENGTH_BYTES);
+        packed
+    }
+
+    /// The bytes behind the length.
+    #[inline]
+    pub fn body(&self) -> &[u8] {
+        &self[LENGTH_BYTES..]
+    }
+
+    /// The bytes behind the length, for changing.
+    #[inline]
+    pub fn body_mut(&mut self) -> &mut [u8] {
+        // SAFETY: as in `deref`; the length is left out, and `&mut self` makes the borrow the only one.
+        unsafe {
+            let body = self.base.add(LENGTH_BYTES).as_ptr();
+            std::slice::from_raw_parts_mut(body, self.len() - LENGTH_BYTES)
+        }
     }
 
     /// Replaces `removed` bytes from `at` on by `inserted` ones of no particular value, which are returned to be filled.
-    /// O(bytes behind).
-    /// Panics if the removed range is not within, or if the buffer would reach 4 GiB.
+    /// `at` counts the length's bytes. O(bytes behind).
+    /// Panics if the removed range is not within the body, or if the buffer would reach 4 GiB.
     pub fn splice(&mut self, at: usize, removed: usize, inserted: usize) -> &mut [u8] {
         let old = self.len();
-        assert!(at <= old && removed <= old - at, "the range lies within the buffer");
+        assert!((LENGTH_BYTES..=old).contains(&at) && removed <= old - at, "the range lies within the body");
         let new = old - removed + inserted;
         if inserted > removed {
             self.resize(new);
         }
+        let at = at - LENGTH_BYTES;
         if inserted != removed {
-            self.copy_within(at + removed..old, at + inserted);
+            self.body_mut().copy_within(at + removed..old - LENGTH_BYTES, at + inserted);
         }
         if inserted < removed {
             self.resize(new);
         }
-        &mut self[at..at + inserted]
+        &mut self.body_mut()[at..at + inserted]
     }
 
     /// Changes the length; bytes that it gains are zero.
@@ -85,13 +109,23 @@ impl Packed {
             let Some(base) = NonNull::new(base) else { handle_alloc_error(new) };
             self.base = base;
         }
-        // SAFETY: header and `len` bytes lie within the new layout; the gained bytes are at its end and are initialised
-        // here before the length admits them.
-        unsafe {
-            let end = self.base.add(HEADER_BYTES + len - gained);
-            end.write_bytes(0, gained);
-            self.base.cast::<u32>().write(len as u32);
-        }
+        // SAFETY: `len` bytes lie within the new layout; the gained bytes are at its end and are initialised here before
+        // the length admits them.
+        unsafe { self.base.add(len - gained).write_bytes(0, gained) };
+        self.set_len(len);
+    }
+
+    fn set_len(&mut self, len: usize) {
+        // SAFETY: every allocation has room for the length and is aligned to more than it needs.
+        unsafe { self.base.cast::<u32>().write((len as u32).to_le()) };
+    }
+
+    /// All bytes, those of the length included.
+    #[inline]
+    #[allow(clippy::len_without_is_empty)]
+    pub fn len(&self) -> usize {
+        // SAFETY: the length is initialised when the allocation is made.
+        u32::from_le(unsafe { self.base.cast::<u32>().read() }) as usize
     }
 
     /// What the allocator spends on it, in bytes.
@@ -100,18 +134,9 @@ impl Packed {
     }
 }
 
-impl From<&[u8]> for Packed {
-    /// Copies. Panics from 4 GiB on.
-    fn from(bytes: &[u8]) -> Packed {
-        let mut packed = Packed::zeroed(bytes.len());
-        packed.copy_from_slice(bytes);
-        packed
-    }
-}
-
 impl Clone for Packed {
     fn clone(&self) -> Packed {
-        Packed::from(&**self)
+        Packed::new(self.body())
     }
 }
 
@@ -127,33 +152,19 @@ impl Deref for Packed {
 
     #[inline]
     fn deref(&self) -> &[u8] {
-        // SAFETY: the header is initialised, and so are as many bytes behind it as it says.
-        unsafe {
-            let len = self.base.cast::<u32>().read() as usize;
-            std::slice::from_raw_parts(self.base.add(HEADER_BYTES).as_ptr(), len)
-        }
-    }
-}
-
-impl DerefMut for Packed {
-    #[inline]
-    fn deref_mut(&mut self) -> &mut [u8] {
-        // SAFETY: as in `deref`; `&mut self` makes the borrow the only one.
-        unsafe {
-            let len = self.base.cast::<u32>().read() as usize;
-            std::slice::from_raw_parts_mut(self.base.add(HEADER_BYTES).as_ptr(), len)
-        }
+        // SAFETY: as many bytes as the length says are initialised.
+        unsafe { std::slice::from_raw_parts(self.base.as_ptr(), self.len()) }
     }
 }
 
 impl fmt::Debug for Packed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Packed({})", self.escape_ascii())
+        write!(f, "Packed({})", self.body().escape_ascii())
     }
 }
 
 fn layout(len: usize) -> Layout {
-    let size = size_class(HEADER_BYTES + len);
+    let size = size_class(len);
     Layout::from_size_align(size, ALIGN).expect("lengths are below 4 GiB, the alignment a power of two")
 }
 
@@ -194,9 +205,15 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "within the buffer")]
+    #[should_panic(expected = "within the body")]
     fn a_range_beyond_the_end_is_refused() {
-        Packed::from(&b"abc"[..]).splice(2, 2, 0);
+        Packed::new(b"abc").splice(LENGTH_BYTES + 2, 2, 0);
+    }
+
+    #[test]
+    #[should_panic(expected = "within the body")]
+    fn the_length_is_nobody_elses() {
+        Packed::new(b"abc").splice(LENGTH_BYTES - 1, 1, 1);
     }
 
     #[derive(Clone, Debug)]
@@ -220,11 +237,14 @@ mod tests {
             for step in steps {
                 let at = step.at % (model.len() + 1);
                 let removed = step.removed % (model.len() - at + 1);
-                let gap = packed.splice(at, removed, step.inserted.len());
+                let gap = packed.splice(LENGTH_BYTES + at, removed, step.inserted.len());
                 gap.copy_from_slice(&step.inserted);
                 model.splice(at..at + removed, step.inserted);
-                prop_assert_eq!(&*packed, &model[..]);
-                prop_assert_eq!(&*packed.clone(), &model[..]);
+                prop_assert_eq!(packed.body(), &model[..]);
+                let copy = packed.clone();
+                prop_assert_eq!(copy.body(), &model[..]);
+                let whole = [&((model.len() + 4) as u32).to_le_bytes()[..], &model].concat();
+                prop_assert_eq!(&*packed, &whole[..]);
             }
         }
     }

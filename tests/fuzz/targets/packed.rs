@@ -47,6 +47,6 @@ fn intset(bytes: &[u8]) {
         assert!(changed.contains(n) && !changed.insert(n) && changed.remove(n));
         assert!(changed.insert(n) && changed.len() == set.len());
         changed.insert(i64::MIN);
-        assert!(Intset::from_bytes(changed.bytes()).is_some());
+        assert!(Intset::from_bytes(&changed.to_bytes()).is_some());
     }
 }
