@@ -3,7 +3,7 @@
 //! The table grows and shrinks by one bucket at a time: when it is fuller than `GROW_AT` entries per bucket, the next
 //! bucket in line is split in two. So there is no pause at any size, the load (and with it the memory per key) is the
 //! same at every number of keys, and no second table exists for a while. The directory of segments is the only thing
-//! that is ever copied: 8 bytes per 64 buckets.
+//! that is ever copied: 8 bytes per 16 buckets.
 //!
 //! A bucket is addressed by the low bits of the hash, and a split adds one more bit to an address. [`Table::scan`]
 //! visits buckets in the order of the reversed bits of their address: in that order a bucket is a contiguous interval
@@ -19,7 +19,8 @@ const BUCKET_ENTRIES: usize = 7;
 const GROW_AT: usize = 6;
 /// Merge when there are fewer entries per bucket than this.
 const SHRINK_AT: usize = 3;
-const SEGMENT_BITS: usize = 6;
+/// Sixteen buckets, a kilobyte: what is allocated ahead in each of the shards is nothing beside the keys.
+const SEGMENT_BITS: usize = 4;
 const SEGMENT_BUCKETS: usize = 1 << SEGMENT_BITS;
 
 /// One cache line: entries in no order, gaps allowed, and a chain for the few that do not fit.
@@ -30,7 +31,7 @@ struct Bucket {
     next: Option<Box<Bucket>>,
 }
 
-type Segment = Box<[Bucket]>;
+type Segment = Box<[Bucket; SEGMENT_BUCKETS]>;
 
 /// A hash table of [`Entry`]s. The caller hashes; only bits from 0 up address buckets, so they must be uniform.
 #[derive(Default)]
@@ -184,7 +185,7 @@ impl Table {
 
     fn grow(&mut self, hash_of: &impl Fn(&[u8]) -> u64) {
         if self.buckets.is_multiple_of(SEGMENT_BUCKETS) {
-            self.segments.push((0..SEGMENT_BUCKETS).map(|_| Bucket::default()).collect());
+            self.segments.push(Box::default());
         }
         let new = self.buckets;
         self.buckets += 1;
