@@ -43,8 +43,11 @@ pub fn worked(wall: Duration) -> Duration {
 #[cold]
 fn worked_since_mark(wall: Duration) -> Duration {
     let now = processor_time();
-    let Some((_, marked)) = MARK.replace(None) else { return wall };
-    wall.min(now.saturating_sub(marked))
+    // The next hold of the same batch has this for its mark.
+    match MARK.replace(Some((Instant::now(), now))) {
+        Some((_, marked)) => wall.min(now.saturating_sub(marked)),
+        None => wall,
+    }
 }
 
 #[cfg(test)]
@@ -57,6 +60,16 @@ mod tests {
         mark(begin);
         std::thread::sleep(Duration::from_millis(20));
         assert!(worked(begin.elapsed()) < Duration::from_millis(15));
+    }
+
+    #[test]
+    fn sleeping_again_is_not_working_either() {
+        mark(Instant::now());
+        for _ in 0..2 {
+            let begin = Instant::now();
+            std::thread::sleep(Duration::from_millis(20));
+            assert!(worked(begin.elapsed()) < Duration::from_millis(15));
+        }
     }
 
     #[test]
