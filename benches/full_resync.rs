@@ -11,26 +11,27 @@
 mod harness;
 #[path = "harness/load.rs"]
 mod load;
+#[path = "harness/sync.rs"]
+mod sync;
 
 use harness::support::client::{Client, Value};
 use harness::support::server::Server;
 use harness::support::wait_until;
 use harness::{
-    Figures, Kind, Noise, connect, cpu_seconds, fill, info, is_smoke, memory_mb, option, print_table,
+    Figures, Kind, Noise, connect, cpu_seconds, fill, info, is_smoke, key, memory_mb, option, print_table,
 };
 use load::Load;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
+use sync::{DEADLINE, Ends, attach, is_in_step, peak_memory};
 
 /// Bytes of a value.
 const VALUE_BYTES: usize = 100;
 /// How often the replica is asked for a key.
 const PROBE_PERIOD: Duration = Duration::from_millis(2);
-/// How often the master's memory is looked at. Looking costs the kernel some milliseconds.
-const MEMORY_PERIOD: Duration = Duration::from_millis(250);
-/// A synchronization that takes longer has failed.
-const DEADLINE: Duration = Duration::from_secs(600);
+/// One operation in so many is a SET, the others are GETs.
+const SET_EVERY: u64 = 5;
 
 struct Sizes {
     keys: usize,
@@ -65,7 +66,15 @@ fn synchronize(kind: Kind, sizes: &Sizes, figures: &mut Figures) {
     assert_eq!(at_replica.line("SET probe old").text(), "OK");
     assert_eq!(at_master.line("CONFIG RESETSTAT").text(), "OK");
 
-    let load = Load::start(master.addr(), sizes.keys, VALUE_BYTES);
+    let keys = sizes.keys;
+    let load = Load::start(master.addr(), move |noise| {
+        let key = key(noise.number() as usize % keys);
+        if noise.number().is_multiple_of(SET_EVERY) {
+            vec![b"SET".to_vec(), key, noise.bytes(VALUE_BYTES)]
+        } else {
+            vec![b"GET".to_vec(), key]
+        }
+    });
     let (master_pid, replica_pid) = (master.pid().expect("it runs"), replica.pid().expect("it runs"));
     let cpu_before = (cpu_seconds(master_pid), cpu_seconds(replica_pid));
     let memory_before = memory_mb(master_pid);
@@ -99,29 +108,6 @@ fn synchronize(kind: Kind, sizes: &Sizes, figures: &mut Figures) {
     check_data(&mut at_master, &mut at_replica, &huge);
 }
 
-/// Says that it is over, however it ends.
-struct Ends<'a>(&'a AtomicBool);
-
-impl Drop for Ends<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Relaxed);
-    }
-}
-
-fn attach(master: &Server, at_replica: &mut Client) {
-    let port = master.port().to_string();
-    assert_eq!(at_replica.call(&["REPLICAOF", "127.0.0.1", &port]).text(), "OK");
-}
-
-/// Whether the replica has at least what the master had a moment before.
-fn is_in_step(at_master: &mut Client, at_replica: &mut Client) -> bool {
-    thread::sleep(Duration::from_millis(15));
-    let offset = |client: &mut Client, field| info(client, "replication", field)?.parse::<u64>().ok();
-    let wanted = offset(at_master, "master_repl_offset");
-    info(at_replica, "replication", "master_link_status").as_deref() == Some("up")
-        && offset(at_replica, "slave_repl_offset") >= wanted
-}
-
 /// The longest time in which the replica gave no value, though it has one before and after.
 fn longest_silence(replica: &Server, over: &AtomicBool) -> Duration {
     let mut client = connect(replica);
@@ -134,16 +120,6 @@ fn longest_silence(replica: &Server, over: &AtomicBool) -> Duration {
         thread::sleep(PROBE_PERIOD);
     }
     longest.max(last.elapsed())
-}
-
-/// The most memory that was seen, MB.
-fn peak_memory(pid: u32, over: &AtomicBool) -> f64 {
-    let mut peak = memory_mb(pid);
-    while !over.load(Relaxed) {
-        thread::sleep(MEMORY_PERIOD);
-        peak = peak.max(memory_mb(pid));
-    }
-    peak
 }
 
 /// Without load, both must come to the same data.

@@ -3,8 +3,8 @@
 //! One thread sends what is due, another reads; a reply's latency counts from the time at which its operation was due. Where the
 //! machine is busy the sender itself wakes late: that is measured beside, since it is in the latencies too.
 
+use super::harness::Noise;
 use super::harness::support::client::encode_command;
-use super::harness::{Noise, key};
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
@@ -17,8 +17,6 @@ use std::time::{Duration, Instant};
 const PERIOD: Duration = Duration::from_micros(200);
 /// How long the sender sleeps between two looks at what is due.
 const NAP: Duration = Duration::from_millis(1);
-/// One operation in so many is a SET, the others are GETs.
-const SET_EVERY: u64 = 5;
 
 /// What was latest.
 pub struct Lateness {
@@ -36,15 +34,18 @@ pub struct Load {
 }
 
 impl Load {
-    /// Reads and writes keys `k:0` to `k:keys - 1`.
-    pub fn start(addr: SocketAddr, keys: usize, value_bytes: usize) -> Load {
+    /// Sends what `operation` makes of the noise, a command each time.
+    pub fn start(
+        addr: SocketAddr,
+        operation: impl FnMut(&mut Noise) -> Vec<Vec<u8>> + Send + 'static,
+    ) -> Load {
         let stream = TcpStream::connect(addr).expect("the server accepts");
         stream.set_nodelay(true).expect("a socket's option");
         let input = stream.try_clone().expect("second handle of a socket");
         let (due, times) = channel();
         let over = Arc::new(AtomicBool::new(false));
         let ended = over.clone();
-        let sender = thread::spawn(move || send(stream, keys, value_bytes, &due, &ended));
+        let sender = thread::spawn(move || send(stream, operation, &due, &ended));
         let reader = thread::spawn(move || read(input, &times).expect("the server replies with RESP"));
         Load { over, sender, reader }
     }
@@ -60,8 +61,7 @@ impl Load {
 /// Sends what is due until it is over; returns the latest waking.
 fn send(
     mut stream: TcpStream,
-    keys: usize,
-    value_bytes: usize,
+    mut operation: impl FnMut(&mut Noise) -> Vec<Vec<u8>>,
     due: &Sender<Instant>,
     over: &AtomicBool,
 ) -> Duration {
@@ -71,7 +71,7 @@ fn send(
         let now = Instant::now();
         let mut batch = Vec::new();
         while next <= now {
-            batch.extend(operation(&mut noise, keys, value_bytes));
+            batch.extend(encode_command(&operation(&mut noise)));
             due.send(next).expect("the reader goes on until we end");
             next += PERIOD;
         }
@@ -83,15 +83,6 @@ fn send(
     latest
 }
 
-fn operation(noise: &mut Noise, keys: usize, value_bytes: usize) -> Vec<u8> {
-    let key = key(noise.number() as usize % keys);
-    if noise.number().is_multiple_of(SET_EVERY) {
-        encode_command(&[&b"SET"[..], &key, &noise.bytes(value_bytes)])
-    } else {
-        encode_command(&[&b"GET"[..], &key])
-    }
-}
-
 /// Reads a reply for each time; returns the highest latency.
 fn read(input: TcpStream, times: &Receiver<Instant>) -> io::Result<Duration> {
     let mut input = BufReader::new(input);
@@ -100,7 +91,7 @@ fn read(input: TcpStream, times: &Receiver<Instant>) -> io::Result<Duration> {
         line.clear();
         input.read_until(b'\n', &mut line)?;
         match line.split_first() {
-            Some((b'+', _)) => {}
+            Some((b'+' | b':', _)) => {}
             Some((b'$', len)) => {
                 let len: u64 = String::from_utf8_lossy(len).trim().parse().map_err(io::Error::other)?;
                 io::copy(&mut input.by_ref().take(len + 2), &mut io::sink())?;
