@@ -263,7 +263,7 @@ impl<'r> Mix<'r> {
             5 => line(&format!("PFMERGE {hll} {other}")),
             6 => line(&format!("PFCOUNT {hll}")),
             7..=10 => {
-                let (longitude, latitude) = (self.below(360) as i64 - 180, self.below(170) as i64 - 85);
+                let (longitude, latitude) = (self.below(359) as i64 - 179, self.below(169) as i64 - 84);
                 with(&format!("GEOADD {geo} {longitude}.123 {latitude}.456"), self.member())
             }
             _ => with(&format!("ZREM {geo}"), self.member()),
