@@ -40,7 +40,7 @@ pub fn sync_under_load(kinds: &[Kind]) {
     let Some(topology) = Topology::start(kinds, &[]) else { return };
     let members = members();
     plant_large(topology.master(), members);
-    let load = Load::start(topology.master(), 15, Expiry::Soon);
+    let load = Load::start(topology.master(), 15, Expiry::Late);
     let (over, changes) = (AtomicBool::new(false), AtomicU64::new(0));
     let go_on = |more: u64| {
         let goal = changes.load(Ordering::Relaxed) + more;
