@@ -7,6 +7,7 @@
 use super::topology::{Node, Topology, eventually_ok, eventually_some};
 use crate::support::client::{Client, Value, encode_command};
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// Keys asked for in one write: bounded, so that 1 MB values do not fill both sides' buffers at once.
 const KEYS_PER_BATCH: usize = 32;
@@ -17,6 +18,8 @@ const MOST_ELEMENTS: i64 = 20_000;
 /// LASTID moves a replica's group without counting what it has read; seen so between two redis-servers 7.0.15.)
 const NOT_REPLICATED: [&[u8]; 6] =
     [b"seen-time", b"active-time", b"entries-read", b"lag", b"radix-tree-keys", b"radix-tree-nodes"];
+/// A digest of large values takes its time.
+const DEADLINE: Duration = Duration::from_secs(120);
 /// Differences shown in a failure.
 const SHOWN_DIFFERENCES: usize = 10;
 
@@ -53,9 +56,16 @@ pub fn data_difference(one: &Node, other: &Node) -> Option<String> {
     if let Some(text) = difference_of(&data_of(one), &data_of(other)) {
         return Some(format!("between {one} and {other}:\n{text}"));
     }
-    let [digest, other_digest] = [one, other].map(|node| node.call("DEBUG DIGEST").text());
+    let [digest, other_digest] = [one, other].map(digest_of);
     (digest != other_digest)
         .then(|| format!("equal keys, but digest {digest} on {one}, {other_digest} on {other}"))
+}
+
+/// DEBUG DIGEST.
+pub fn digest_of(node: &Node) -> String {
+    let mut client = node.connect();
+    client.set_deadline(DEADLINE);
+    client.line("DEBUG DIGEST").text()
 }
 
 /// The first keys that differ, or `None`.
@@ -93,6 +103,7 @@ fn describe(data: &Data, other: &Data) -> String {
 /// Everything that a client can see of a node's keyspace.
 pub fn data_of(node: &Node) -> Data {
     let mut client = node.connect();
+    client.set_deadline(DEADLINE);
     let keyspace = node.call("INFO keyspace").text();
     let databases = keyspace.lines().filter_map(|line| line.strip_prefix("db")?.split(':').next());
     let mut data = Data::new();

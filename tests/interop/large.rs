@@ -3,7 +3,7 @@
 //! `REDPOLL_INTEROP_LARGE=10` makes a sorted set, a hash and a set of 1,000,000 members, a stream of as many entries and a list
 //! of 500,000 elements.
 
-use super::compare::{assert_converges, data_of, difference_of};
+use super::compare::{assert_converges, data_of, difference_of, digest_of};
 use super::load::{Expiry, Load, plant, send_all};
 use super::topology::{Kind, Node, Topology, eventually};
 use crate::mix::{Command, line};
@@ -78,7 +78,7 @@ pub fn file_is_loaded(kinds: &[Kind]) {
     let load = Load::start(&first, 16, Expiry::Late);
     load.wait_for(1500);
     load.stop();
-    let (digest, data) = (first.call("DEBUG DIGEST").text(), data_of(&first));
+    let (digest, data) = (digest_of(&first), data_of(&first));
     first.shut_down_with_save();
     second.crash();
     let copied = fs::copy(first.dir().join("dump.rdb"), second.dir().join("dump.rdb"));
@@ -87,7 +87,7 @@ pub fn file_is_loaded(kinds: &[Kind]) {
     if let Some(difference) = difference_of(&data, &data_of(&second)) {
         panic!("of {first}'s data, and of what {second} has loaded:\n{difference}");
     }
-    assert_eq!(second.call("DEBUG DIGEST").text(), digest);
+    assert_eq!(digest_of(&second), digest);
 }
 
 fn plant_large(node: &Node, members: u64) {
