@@ -7,7 +7,7 @@ use super::topology::{Kind, Node, Topology, eventually};
 use crate::mix::line;
 
 /// Commands that the load writes after the last link is up: the stream must be seen to flow, not only the RDB file.
-const WRITES_AFTER_SYNC: u64 = 400;
+const WRITES_AFTER_SYNC: u64 = 1600;
 /// Enough that a full sync takes its time, and the rate that makes it so: about two seconds.
 const BULK_MEGABYTES: usize = 8;
 const SLOW_BYTES_PER_SECOND: u64 = 4 * 1024 * 1024;
@@ -26,7 +26,7 @@ pub fn at_run_time(kinds: &[Kind]) {
     load.wait_for(WRITES_AFTER_SYNC);
     topology.master().call("FLUSHALL");
     plant(topology.master());
-    load.wait_for(WRITES_AFTER_SYNC / 4);
+    load.wait_for(WRITES_AFTER_SYNC);
     load.stop();
     assert_converges(&topology);
 }
