@@ -11,6 +11,10 @@
 
 mod support;
 
+#[path = "support/mix.rs"]
+#[allow(dead_code)]
+mod mix;
+
 // Of the interop tests' tools, this crate uses a part.
 #[path = "interop/compare.rs"]
 #[allow(dead_code)]

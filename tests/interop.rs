@@ -6,9 +6,13 @@
 //!
 //! Most of the time is spent waiting for timers of the servers (a replica acknowledges and reconnects once a second),
 //! so more threads than cores help: `cargo test --test interop -- --test-threads=8`.
-//! `REDPOLL_INTEROP_CUTS=20` cuts every link 20 times in place of 5.
+//! `REDPOLL_INTEROP_CUTS=20` cuts every link 20 times in place of 5, `REDPOLL_INTEROP_LARGE=10` makes large values ten times
+//! as large.
 
 mod support;
+
+#[path = "support/mix.rs"]
+mod mix;
 
 #[path = "interop/attach.rs"]
 mod attach;
@@ -20,6 +24,8 @@ mod cuts;
 mod fake_master;
 #[path = "interop/faults.rs"]
 mod faults;
+#[path = "interop/large.rs"]
+mod large;
 #[path = "interop/load.rs"]
 mod load;
 #[path = "interop/observer.rs"]
@@ -86,6 +92,8 @@ macro_rules! pairs {
                 soft_output_limit_cuts_off => semantics::soft_output_limit_cuts_off, $kinds;
                 masterauth_opens_requirepass => semantics::masterauth_opens_requirepass, $kinds;
                 announced_address_is_shown => semantics::announced_address_is_shown, $kinds;
+                large_values_sync_under_load => large::sync_under_load, $kinds;
+                the_file_of_one_is_loaded_by_the_other => large::file_is_loaded, $kinds;
                 replica_refuses_writes => semantics::replica_refuses_writes, $kinds;
             }
         }
@@ -113,6 +121,14 @@ pairs! {
 
 chains! {
     redis_to_redpoll_to_redis: &[Redis, Redpoll, Redis];
+}
+
+/// What redis-server 7.0 does not know.
+mod redpolls_alone {
+    use super::*;
+    scenarios! {
+        fields_expire_by_the_master => attach::with_fields_that_expire, &[Redpoll, Redpoll, Redpoll];
+    }
 }
 
 /// Faults of a master, against Redpoll as the replica: what a real Redis does about some of them is to exit.

@@ -18,8 +18,13 @@
 //! REDPOLL_SIM_SEED=17 cargo test --test simulation replay          one, with all that its servers log
 //! ```
 
+#[path = "simulation/contents.rs"]
+mod contents;
 #[path = "simulation/coverage.rs"]
 mod coverage;
+#[path = "support/mix.rs"]
+#[allow(dead_code)]
+mod mix;
 #[path = "simulation/network.rs"]
 mod network;
 #[path = "simulation/node.rs"]
@@ -112,6 +117,11 @@ fn assert_interesting(coverage: &Coverage, seeds: u64) {
         ("promotions", coverage.promotions, 300),
         ("split brains", coverage.split, 300),
         ("expired keys", coverage.expired, 1000),
+        ("collections in one piece", coverage.packed, 1000),
+        ("collections of many pieces", coverage.large, 1000),
+        ("streams", coverage.streams, 1000),
+        ("entries that wait to be acknowledged", coverage.pending, 1000),
+        ("fields with a time to live", coverage.timed_fields, 300),
         ("data sets compared", coverage.compared, 10_000),
     ];
     for (what, count, at_least) in wanted {

@@ -141,6 +141,11 @@ impl Requests {
         ]);
     }
 
+    /// Does an XCLAIM name this consumer? Who runs it creates the consumer too.
+    fn claims_for(&self, consumer: &[u8]) -> bool {
+        self.0.iter().any(|request| request[0] == b"XCLAIM" && request[3] == consumer)
+    }
+
     /// XGROUP CREATECONSUMER.
     fn create_consumer(&mut self, (key, name): (&[u8], &[u8]), consumer: &[u8]) {
         self.push(&[b"XGROUP", b"CREATECONSUMER", key, name, consumer]);

@@ -119,10 +119,11 @@ fn changes_nothing(event: &Event) -> bool {
 
 fn is_idle(command: &Command, reply: &Value) -> bool {
     match command[0].as_slice() {
-        b"GET" | b"MGET" | b"EXISTS" => true,
-        b"SETNX" | b"DEL" | b"COPY" | b"MOVE" => reply.int() == Some(0),
-        b"GETDEL" => *reply == Value::NullBulk,
-        _ => reply.is_error(),
+        b"GET" | b"MGET" | b"EXISTS" | b"LLEN" | b"SCARD" => true,
+        _ if reply.is_error() => true,
+        b"SETNX" | b"DEL" | b"COPY" | b"MOVE" | b"SADD" | b"SREM" => reply.int() == Some(0),
+        b"GETDEL" | b"RPOP" => *reply == Value::NullBulk,
+        _ => false,
     }
 }
 
@@ -267,6 +268,20 @@ mod tests {
         let swap: &[Line<'_>] = &[(11, 15, one("SWAPDB 0 1"), "+OK\r\n")];
         check(&[&client("*-1\r\n"), swap], true);
         check(&[&client("*1\r\n$-1\r\n"), swap], false);
+    }
+
+    #[test]
+    fn an_element_is_popped_once_and_a_member_added_once() {
+        let push: &[Line<'_>] = &[(0, 5, one("LPUSH l a b"), ":2\r\n")];
+        let pop = |reply| (10, 20, one("RPOP l"), reply);
+        check(&[push, &[pop("$1\r\na\r\n")], &[pop("$1\r\nb\r\n")]], true);
+        check(&[push, &[pop("$1\r\na\r\n")], &[pop("$1\r\na\r\n")]], false);
+        check(&[push, &[pop("$1\r\nb\r\n")]], false);
+        let add = |reply| (0, 10, one("SADD s m"), reply);
+        let count = |reply| (11, 20, one("SCARD s"), reply);
+        check(&[&[add(":1\r\n")], &[add(":0\r\n"), count(":1\r\n")]], true);
+        check(&[&[add(":1\r\n")], &[add(":1\r\n")]], false);
+        check(&[&[add(":1\r\n")], &[count(":0\r\n")]], false);
     }
 
     /// Clients against the model in place of a server, from a seed: each step takes effect at one moment between its call

@@ -1,6 +1,6 @@
 //! The sequential model: what a server with one thread would answer.
 //!
-//! It is as naive as it can be (one map, values are bytes), for what it says is the measure of the real thing. It knows
+//! It is as naive as it can be (one map; values are bytes, lists or sets), for what it says is the measure of the real thing. It knows
 //! WATCH too: which keys a session watches and whether one was touched is a part of the state. That the model says what
 //! servers say is tested by running it beside them, one step at a time (`linearizable`).
 
@@ -13,10 +13,28 @@ use std::fmt;
 /// A key's database and name.
 type Place = (usize, Vec<u8>);
 
+/// A key's value.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Held {
+    Text(Vec<u8>),
+    /// The head first.
+    List(Vec<Vec<u8>>),
+    Set(BTreeSet<Vec<u8>>),
+}
+
+impl From<Vec<u8>> for Held {
+    fn from(text: Vec<u8>) -> Held {
+        Held::Text(text)
+    }
+}
+
+/// The key holds something else.
+struct WrongType;
+
 /// All that the answers of the commands here depend on.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct State {
-    data: BTreeMap<Place, Vec<u8>>,
+    data: BTreeMap<Place, Held>,
     sessions: Vec<Session>,
 }
 
@@ -59,7 +77,18 @@ impl State {
         let places = |step: usize| command[1..].iter().step_by(step).map(|key| self.place(session, key));
         match name.as_str() {
             "GET" => self.get(&at(1)),
-            "MGET" => Value::Array(places(1).map(|place| self.get(&place)).collect()),
+            "MGET" => {
+                let texts = places(1).map(|place| self.text(&place).ok().flatten());
+                Value::Array(texts.map(|text| text.map_or(Value::NullBulk, Value::Bulk)).collect())
+            }
+            "LPUSH" | "RPOP" | "LLEN" => {
+                let place = at(1);
+                self.on_list(&name, place, &command[2..])
+            }
+            "SADD" | "SREM" | "SCARD" => {
+                let place = at(1);
+                self.on_set(&name, place, &command[2..])
+            }
             "EXISTS" => Value::Int(places(1).filter(|place| self.data.contains_key(place)).count() as i64),
             "SET" => {
                 let place = at(1);
@@ -84,12 +113,18 @@ impl State {
             "GETSET" => {
                 let place = at(1);
                 let old = self.get(&place);
-                self.put(place, command[2].clone());
+                if !old.is_error() {
+                    self.put(place, command[2].clone());
+                }
                 old
             }
             "GETDEL" => {
                 let place = at(1);
-                self.remove(&place).map_or(Value::NullBulk, Value::Bulk)
+                let old = self.get(&place);
+                if !old.is_error() {
+                    self.remove(&place);
+                }
+                old
             }
             "DEL" => {
                 let places: Vec<Place> = places(1).collect();
@@ -97,7 +132,8 @@ impl State {
             }
             "APPEND" => {
                 let place = at(1);
-                let mut value = self.data.get(&place).cloned().unwrap_or_default();
+                let Ok(value) = self.text(&place) else { return wrong_type() };
+                let mut value = value.unwrap_or_default();
                 value.extend(&command[2]);
                 let length = value.len();
                 self.put(place, value);
@@ -153,15 +189,71 @@ impl State {
     }
 
     fn get(&self, place: &Place) -> Value {
-        self.data.get(place).cloned().map_or(Value::NullBulk, Value::Bulk)
+        match self.text(place) {
+            Ok(text) => text.map_or(Value::NullBulk, Value::Bulk),
+            Err(WrongType) => wrong_type(),
+        }
     }
 
-    fn put(&mut self, place: Place, value: Vec<u8>) {
+    fn text(&self, place: &Place) -> Result<Option<Vec<u8>>, WrongType> {
+        match self.data.get(place) {
+            None => Ok(None),
+            Some(Held::Text(text)) => Ok(Some(text.clone())),
+            Some(_) => Err(WrongType),
+        }
+    }
+
+    fn on_list(&mut self, name: &str, place: Place, values: &[Vec<u8>]) -> Value {
+        let mut list = match self.data.get(&place) {
+            None => Vec::new(),
+            Some(Held::List(list)) => list.clone(),
+            Some(_) => return wrong_type(),
+        };
+        match name {
+            "LPUSH" => {
+                values.iter().for_each(|value| list.insert(0, value.clone()));
+                let length = list.len();
+                self.put(place, Held::List(list));
+                Value::Int(length as i64)
+            }
+            "RPOP" => {
+                let Some(last) = list.pop() else { return Value::NullBulk };
+                if list.is_empty() {
+                    self.remove(&place);
+                } else {
+                    self.put(place, Held::List(list));
+                }
+                Value::Bulk(last)
+            }
+            _ => Value::Int(list.len() as i64),
+        }
+    }
+
+    fn on_set(&mut self, name: &str, place: Place, members: &[Vec<u8>]) -> Value {
+        let mut set = match self.data.get(&place) {
+            None => BTreeSet::new(),
+            Some(Held::Set(set)) => set.clone(),
+            Some(_) => return wrong_type(),
+        };
+        let changed = match name {
+            "SADD" => members.iter().filter(|member| set.insert((*member).clone())).count(),
+            "SREM" => members.iter().filter(|member| set.remove(*member)).count(),
+            _ => return Value::Int(set.len() as i64),
+        };
+        match (changed, set.is_empty()) {
+            (0, _) => {}
+            (_, true) => drop(self.remove(&place)),
+            (_, false) => self.put(place, Held::Set(set)),
+        }
+        Value::Int(changed as i64)
+    }
+
+    fn put(&mut self, place: Place, value: impl Into<Held>) {
         self.touch(&place);
-        self.data.insert(place, value);
+        self.data.insert(place, value.into());
     }
 
-    fn remove(&mut self, place: &Place) -> Option<Vec<u8>> {
+    fn remove(&mut self, place: &Place) -> Option<Held> {
         let value = self.data.remove(place)?;
         self.touch(place);
         Some(value)
@@ -181,8 +273,8 @@ impl State {
     }
 
     fn increment(&mut self, place: Place) -> Value {
-        let text =
-            self.data.get(&place).map_or("0".into(), |value| String::from_utf8_lossy(value).into_owned());
+        let Ok(text) = self.text(&place) else { return wrong_type() };
+        let text = text.map_or("0".into(), |value| String::from_utf8_lossy(&value).into_owned());
         let Some(old) = text.parse::<i64>().ok().filter(|old| old.to_string() == text) else {
             return error("ERR value is not an integer or out of range");
         };
@@ -256,6 +348,10 @@ fn ok() -> Value {
     Value::Simple(b"OK".to_vec())
 }
 
+fn wrong_type() -> Value {
+    error("WRONGTYPE Operation against a key holding the wrong kind of value")
+}
+
 fn error(text: &str) -> Value {
     Value::Error(text.as_bytes().to_vec())
 }
@@ -266,8 +362,16 @@ fn number(word: &[u8]) -> usize {
 
 impl fmt::Display for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let key = |((db, key), value): (&Place, &Vec<u8>)| {
-            format!("db {db} {} = \"{}\"", key.escape_ascii(), value.escape_ascii())
+        let shown = |values: Vec<&Vec<u8>>| {
+            values.iter().map(|value| format!("\"{}\"", value.escape_ascii())).collect::<Vec<_>>().join(" ")
+        };
+        let key = |((db, key), value): (&Place, &Held)| {
+            let value = match value {
+                Held::Text(text) => shown(vec![text]),
+                Held::List(list) => format!("[{}]", shown(list.iter().collect())),
+                Held::Set(set) => format!("{{{}}}", shown(set.iter().collect())),
+            };
+            format!("db {db} {} = {value}", key.escape_ascii())
         };
         let data: Vec<String> = self.data.iter().map(key).collect();
         let databases: Vec<usize> = self.sessions.iter().map(|session| session.db).collect();

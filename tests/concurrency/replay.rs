@@ -26,12 +26,18 @@ fn the_stream_replayed_gives_the_same_data() {
         let master = many_threads();
         let mut observer = Observer::attach(master.port());
         let capture = std::thread::spawn(move || capture(&mut observer));
-        let storm = Storm::start(&master, seed);
+        // What redis-server 7.0 does not know is in every second stream.
+        let fields_expire = seed % 2 == 1;
+        let storm = match fields_expire {
+            true => Storm::start_with_fields_that_expire(&master, seed),
+            false => Storm::start(&master, seed),
+        };
         storm.wait_for(UNITS);
         storm.stop();
         master.connect().call(&["PUBLISH", "end", END]);
         let stream = capture.join().expect("the capture's thread");
-        let kinds = [Some(Kind::Redpoll), peer_is_installed().then_some(Kind::Redis)];
+        let redis = !fields_expire && peer_is_installed();
+        let kinds = [Some(Kind::Redpoll), redis.then_some(Kind::Redis)];
         for (place, kind) in kinds.into_iter().flatten().enumerate() {
             let copy = Node::start(kind, place + 1, &[]).expect("a server");
             replay(&stream, &copy);
@@ -47,7 +53,15 @@ fn capture(observer: &mut Observer) -> Vec<Command> {
         if command.last().is_some_and(|word| word == END.as_bytes()) {
             return stream;
         }
-        stream.push(command);
+        stream.push(as_a_client_says_it(&command));
+    }
+}
+
+/// What clients may not say: the stream has LIMIT behind an exact threshold, as in Redis, where it limits nothing any more.
+fn as_a_client_says_it(command: &Command) -> Command {
+    match command.windows(3).position(|words| words[0] == b"=" && words[2] == b"LIMIT") {
+        Some(at) => [&command[..at + 2], &command[at + 4..]].concat(),
+        None => command.clone(),
     }
 }
 
@@ -90,7 +104,8 @@ fn replicas_that_attach_in_the_storm_end_with_the_masters_data() {
             for replica in &replicas {
                 eventually(&format!("the link of {replica} is up"), || replica.link_is_up());
             }
-            storm.wait_for(UNITS / 8);
+            // Not for long: what is flushed and replaced later hides what went wrong.
+            storm.wait_for(UNITS / 100);
         });
         storm.stop();
         assert_same(&[&master].into_iter().chain(&replicas).collect::<Vec<_>>());

@@ -11,7 +11,9 @@ use crate::support::client::Client;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use redpoll::rdb::{Decoder, Item, Value};
-use redpoll::types::Limits;
+use redpoll::types::element::Element;
+use redpoll::types::stream::{Entry, StreamId};
+use redpoll::types::{Limits, Object};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -26,6 +28,12 @@ const START_BALANCE: i64 = 1000;
 const TOKENS: u32 = 20;
 /// Pairs of equal values, every second one of them large.
 const PAIRS: u32 = 10;
+/// Members of each collection, which are large to the server: their nodes are shared with a running snapshot.
+const MEMBERS: u32 = 4000;
+/// What each field and each member has at first.
+const START_SHARE: i64 = 100;
+/// The collections' database, which is never swapped.
+const COLLECTIONS_DB: u32 = 3;
 /// Counters that go up one after the other, by a client that waits for neither transaction nor reply in between.
 const STAIRS: u32 = 16;
 
@@ -36,7 +44,8 @@ fn every_dump_shows_one_moment() {
     let over = AtomicBool::new(false);
     let written = AtomicU64::new(0);
     std::thread::scope(|scope| {
-        let jobs: [fn(&mut Client, &mut StdRng); 5] = [transfer, transfer, pair, token, climb];
+        let jobs: [fn(&mut Client, &mut StdRng); 7] =
+            [transfer, transfer, pair, token, climb, collection, collection];
         for (number, job) in jobs.into_iter().enumerate() {
             let (mut client, over, written) = (server.connect(), &over, &written);
             scope.spawn(move || {
@@ -87,7 +96,7 @@ fn a_background_save_shows_the_moment_of_its_command() {
         let _ = std::fs::remove_file(server.dir().join("dump.rdb"));
         send(&mut client, &lines(&["BGSAVE".into(), "DEL before".into(), "SET after 1".into()]));
         let dump = decode(&finish_save(&server)).expect("a whole file");
-        let mut keys: Vec<&String> = dump[0].keys().collect();
+        let mut keys: Vec<&String> = dump.strings[0].keys().collect();
         keys.sort_unstable();
         assert_eq!(keys, ["before"], "round {round}");
         client.line("DEL after");
@@ -121,6 +130,21 @@ fn plant(server: &Node) {
     for n in 0..TOKENS {
         client.line(&format!("SET token:{n}:x {n}"));
     }
+    plant_collections(&mut client);
+}
+
+fn plant_collections(client: &mut Client) {
+    let words = |word: &dyn Fn(u32) -> String| (0..MEMBERS).map(word).collect::<Vec<_>>().join(" ");
+    let commands = [
+        format!("SELECT {COLLECTIONS_DB}"),
+        format!("HSET ledger {}", words(&|n| format!("{n} {START_SHARE}"))),
+        format!("ZADD scores {}", words(&|n| format!("{START_SHARE} {n}"))),
+        format!("SADD set:left {}", words(&|n| format!("member:{n}"))),
+        format!("RPUSH list:left {}", words(&|n| format!("element:{n}"))),
+        "XGROUP CREATE stream:left group 0 MKSTREAM".into(),
+        "XGROUP CREATE stream:right group 0 MKSTREAM".into(),
+    ];
+    send(client, &lines(&commands));
 }
 
 /// Sends commands in one write and reads all replies; none may be an error.
@@ -181,6 +205,30 @@ fn token(client: &mut Client, rng: &mut StdRng) {
     }
 }
 
+/// Changes one of the collections: sums stay, members and elements are always there, once, and streams are equal.
+fn collection(client: &mut Client, rng: &mut StdRng) {
+    let (n, m, amount) =
+        (rng.random_range(0..MEMBERS), rng.random_range(0..MEMBERS), rng.random_range(1..50));
+    let sides = if rng.random_bool(0.5) { ["left", "right"] } else { ["right", "left"] };
+    let [from, to] = sides;
+    let unit = |commands: [String; 2]| {
+        let [one, other] = commands;
+        vec!["MULTI".into(), one, other, "EXEC".into()]
+    };
+    let both = |command: &dyn Fn(&str) -> String| unit([command("left"), command("right")]);
+    let commands: Vec<String> = match rng.random_range(0..8) {
+        0 => unit([format!("HINCRBY ledger {n} -{amount}"), format!("HINCRBY ledger {m} {amount}")]),
+        1 => unit([format!("ZINCRBY scores -{amount} {n}"), format!("ZINCRBY scores {amount} {m}")]),
+        2 => vec![format!("SMOVE set:{from} set:{to} member:{n}")],
+        3 => vec![format!("LMOVE list:{from} list:{to} LEFT RIGHT")],
+        4 => vec![format!("LMOVE list:{from} list:{to} RIGHT LEFT")],
+        5 => both(&|side| format!("XADD stream:{side} * number {n}")),
+        6 => both(&|side| format!("XTRIM stream:{side} MAXLEN = {MEMBERS}")),
+        _ => vec!["XREADGROUP GROUP group reader COUNT 1 STREAMS stream:left stream:right > >".into()],
+    };
+    send(client, &[lines(&[format!("SELECT {COLLECTIONS_DB}")]), lines(&commands)].concat());
+}
+
 /// Raises all stairs by one, the first one first, with plain commands: a moment shows them descending by at most one.
 fn climb(client: &mut Client, _: &mut StdRng) {
     let mut commands = lines(&["SELECT 2".into()]);
@@ -204,25 +252,39 @@ fn finish_save(server: &Node) -> Vec<u8> {
     std::fs::read(path).expect("the file of a snapshot")
 }
 
-/// Values by key, for each database.
-type Dump = Vec<HashMap<String, Vec<u8>>>;
+/// What a file holds.
+#[derive(Clone, Default)]
+struct Dump {
+    /// Strings by key, for each database.
+    strings: Vec<HashMap<String, Vec<u8>>>,
+    collections: HashMap<String, Vec<Part>>,
+}
+
+/// A field and its value, a member and its score, an element or member and nothing, an entry's first value and nothing; then, of
+/// a stream, `pending` and how many are.
+type Part = (String, i64);
 
 fn decode(bytes: &[u8]) -> Result<Dump, String> {
-    let (mut dump, mut db) = (vec![HashMap::new(); 16], 0);
+    let mut dump = Dump { strings: vec![HashMap::new(); 16], ..Dump::default() };
+    let mut db = 0;
     let mut decoder = Decoder::new(true, Limits::default());
     let mut feed = decoder.feed(bytes);
     while let Some(item) = feed.next().map_err(|error| error.to_string())? {
         match item {
             Item::SelectDb(number) => db = number as usize,
             Item::Record { key, value, .. } => {
+                let key = String::from_utf8_lossy(key).into_owned();
                 let value = match value {
                     Value::Int(number) => number.to_string().into_bytes(),
                     Value::Str(bytes) => bytes.to_vec(),
                     Value::Owned(bytes) => bytes,
-                    other => return Err(format!("a value of another type: {other:?}")),
+                    Value::Object(object) => {
+                        dump.collections.insert(key, parts_of(&object)?);
+                        continue;
+                    }
+                    Value::Empty => return Err(format!("{key} is empty")),
                 };
-                let key = String::from_utf8_lossy(key).into_owned();
-                if dump[db].insert(key.clone(), value).is_some() {
+                if dump.strings[db].insert(key.clone(), value).is_some() {
                     return Err(format!("db {db} has {key} twice"));
                 }
             }
@@ -233,19 +295,42 @@ fn decode(bytes: &[u8]) -> Result<Dump, String> {
     if decoder.is_done() { Ok(dump) } else { Err("the file is cut".into()) }
 }
 
+fn parts_of(object: &Object) -> Result<Vec<Part>, String> {
+    let text = |element: Element<'_>| String::from_utf8_lossy(&element.to_vec()).into_owned();
+    let number = |element: Element<'_>| element.as_int().ok_or("a field that is not a number".to_owned());
+    match object {
+        Object::Hash(hash) => hash.iter().map(|field| Ok((text(field.name), number(field.value)?))).collect(),
+        Object::Zset(zset) => Ok(zset.iter().map(|(member, score)| (text(member), score as i64)).collect()),
+        Object::Set(set) => Ok(set.iter().map(|member| (text(member), 0)).collect()),
+        Object::List(list) => {
+            Ok(list.to_vecs().iter().map(|e| (String::from_utf8_lossy(e).into_owned(), 0)).collect())
+        }
+        Object::Stream(stream) => {
+            let first = |entry: Entry<'_>| entry.pairs().next().map_or(String::new(), |pair| text(pair.1));
+            let entries = stream.range(StreamId::MIN, StreamId::MAX).map(|entry| (first(entry), 0));
+            let pending = stream.groups().map(|(_, group)| ("pending".into(), group.pending_len() as i64));
+            Ok(entries.chain(pending).collect())
+        }
+    }
+}
+
 /// What is not as the clients keep it.
 fn check(dump: &Dump) -> Result<(), String> {
     let number =
         |value: &Vec<u8>| String::from_utf8_lossy(value).parse::<i64>().map_err(|error| error.to_string());
     let all = |start: &'static str| {
-        dump.iter().flatten().filter(move |(key, _)| key.starts_with(start)).map(|(_, value)| number(value))
+        dump.strings
+            .iter()
+            .flatten()
+            .filter(move |(key, _)| key.starts_with(start))
+            .map(|(_, value)| number(value))
     };
     let money = all("account:").sum::<Result<i64, String>>()?;
     expect("sum of the accounts", money, START_BALANCE * 2 * i64::from(ACCOUNTS))?;
     expect("accounts", all("account:").count(), 2 * ACCOUNTS as usize)?;
     expect(
         "filler keys",
-        dump.iter().flatten().filter(|(key, _)| key.starts_with("filler:")).count(),
+        dump.strings.iter().flatten().filter(|(key, _)| key.starts_with("filler:")).count(),
         FILLER_KEYS as usize,
     )?;
     let mut tokens = all("token:").collect::<Result<Vec<i64>, String>>()?;
@@ -253,7 +338,7 @@ fn check(dump: &Dump) -> Result<(), String> {
     expect("tokens", tokens, (0..i64::from(TOKENS)).collect())?;
     for n in 0..PAIRS {
         // The pairs are in the database of their writer, whichever number that has after the swaps.
-        for db in &dump[..2] {
+        for db in &dump.strings[..2] {
             let [left, right] = ["left", "right"].map(|half| db.get(&format!("pair:{n}:{half}")));
             if left != right {
                 return Err(format!("pair {n} differs"));
@@ -261,11 +346,36 @@ fn check(dump: &Dump) -> Result<(), String> {
         }
     }
     let stairs: Result<Vec<i64>, String> =
-        (0..STAIRS).map(|n| dump[2].get(&format!("stair:{n}")).map_or(Ok(0), number)).collect();
+        (0..STAIRS).map(|n| dump.strings[2].get(&format!("stair:{n}")).map_or(Ok(0), number)).collect();
     let stairs = stairs?;
     let descends =
         stairs.windows(2).all(|pair| pair[0] >= pair[1]) && stairs[0] - stairs[stairs.len() - 1] <= 1;
-    if descends { Ok(()) } else { Err(format!("the stairs: {stairs:?}")) }
+    if !descends {
+        return Err(format!("the stairs: {stairs:?}"));
+    }
+    check_collections(&dump.collections)
+}
+
+fn check_collections(collections: &HashMap<String, Vec<Part>>) -> Result<(), String> {
+    let parts = |key: &str| collections.get(key).map_or(&[][..], Vec::as_slice);
+    for key in ["ledger", "scores"] {
+        expect(key, parts(key).len(), MEMBERS as usize)?;
+        expect(key, parts(key).iter().map(|part| part.1).sum(), START_SHARE * i64::from(MEMBERS))?;
+    }
+    for (kind, name) in [("set", "member"), ("list", "element")] {
+        let sides = [parts(&format!("{kind}:left")), parts(&format!("{kind}:right"))].concat();
+        let mut found: Vec<String> = sides.into_iter().map(|part| part.0).collect();
+        let mut expected: Vec<String> = (0..MEMBERS).map(|n| format!("{name}:{n}")).collect();
+        found.sort_unstable();
+        expected.sort_unstable();
+        if found != expected {
+            return Err(format!("{kind}: {} are there, some twice or not at all", found.len()));
+        }
+    }
+    if parts("stream:left") != parts("stream:right") {
+        return Err("the streams differ".into());
+    }
+    Ok(())
 }
 
 fn expect<T: PartialEq + std::fmt::Debug>(what: &str, found: T, expected: T) -> Result<(), String> {
@@ -275,8 +385,9 @@ fn expect<T: PartialEq + std::fmt::Debug>(what: &str, found: T, expected: T) -> 
 /// Each invariant can be seen broken.
 #[test]
 fn a_dump_of_two_moments_is_caught() {
-    let mut whole: Dump = vec![HashMap::new(); 16];
-    let mut put = |db: usize, key: String, value: i64| whole[db].insert(key, value.to_string().into_bytes());
+    let mut whole = Dump { strings: vec![HashMap::new(); 16], collections: whole_collections() };
+    let mut put =
+        |db: usize, key: String, value: i64| whole.strings[db].insert(key, value.to_string().into_bytes());
     (0..ACCOUNTS)
         .for_each(|n| drop((put(0, format!("account:{n}"), 1), put(1, format!("account:{n}"), 1999))));
     (0..TOKENS).for_each(|n| drop(put(1, format!("token:{n}:y"), i64::from(n))));
@@ -298,9 +409,36 @@ fn a_dump_of_two_moments_is_caught() {
     for (db, key, value) in broken {
         let mut dump = whole.clone();
         match value {
-            Some(value) => drop(dump[db].insert(key.into(), value.into())),
-            None => drop(dump[db].remove(key)),
+            Some(value) => drop(dump.strings[db].insert(key.into(), value.into())),
+            None => drop(dump.strings[db].remove(key)),
         }
         assert!(check(&dump).is_err(), "{db} {key} {value:?}");
     }
+    for key in whole.collections.keys() {
+        let mut dump = whole.clone();
+        dump.collections.get_mut(key).expect("it is there").pop();
+        assert!(check(&dump).is_err(), "one part less of {key}");
+        let mut dump = whole.clone();
+        let parts = dump.collections.get_mut(key).expect("it is there");
+        parts[0] = (parts[1].0.clone(), parts[0].1 + 1);
+        assert!(check(&dump).is_err(), "another part of {key}");
+    }
+}
+
+fn whole_collections() -> HashMap<String, Vec<Part>> {
+    let parts = |name: &str, from: u32, to: u32, value: i64| -> Vec<Part> {
+        (from..to).map(|n| (format!("{name}{n}"), value)).collect()
+    };
+    let stream = [parts("", 0, 9, 0), vec![("pending".into(), 3)]].concat();
+    let collections = [
+        ("ledger", parts("", 0, MEMBERS, START_SHARE)),
+        ("scores", parts("", 0, MEMBERS, START_SHARE)),
+        ("set:left", parts("member:", 0, 7, 0)),
+        ("set:right", parts("member:", 7, MEMBERS, 0)),
+        ("list:left", parts("element:", 0, 7, 0)),
+        ("list:right", parts("element:", 7, MEMBERS, 0)),
+        ("stream:left", stream.clone()),
+        ("stream:right", stream),
+    ];
+    collections.into_iter().map(|(key, parts)| (key.to_owned(), parts)).collect()
 }

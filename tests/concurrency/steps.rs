@@ -16,23 +16,28 @@ pub struct Steps {
     rng: StdRng,
     /// They differ from round to round, so that which of them share a shard differs too.
     keys: Vec<Vec<u8>>,
+    /// Most commands on lists, and on sets, are about these two of the keys.
+    list: Vec<u8>,
+    set: Vec<u8>,
 }
 
 impl Steps {
-    /// Chooses three or four keys.
+    /// Chooses three or four keys, and one for a list and one for a set.
     pub fn new(seed: u64) -> Steps {
         let mut rng = StdRng::seed_from_u64(seed);
         let count = rng.random_range(3..=4);
         let keys =
             (0..count).map(|n| format!("{}{}", char::from(b'a' + n), rng.random_range(0..100)).into_bytes());
-        let keys = keys.collect();
-        Steps { rng, keys }
+        let mut keys: Vec<Vec<u8>> = keys.collect();
+        let [list, set] = ["list", "set"].map(|name| format!("{name}{}", seed % 100).into_bytes());
+        keys.extend([list.clone(), set.clone()]);
+        Steps { rng, keys, list, set }
     }
 
     /// Other steps over the same keys.
     pub fn for_client(&mut self, client: u64) -> Steps {
         let rng = StdRng::seed_from_u64(self.rng.random::<u64>() ^ client);
-        Steps { rng, keys: self.keys.clone() }
+        Steps { rng, ..self.clone() }
     }
 
     /// A state to begin with: some keys in each database.
@@ -50,7 +55,8 @@ impl Steps {
         let mut steps = Vec::new();
         for db in 0..DATABASES {
             steps.push(select(db));
-            for (n, key) in self.keys.iter().enumerate().filter(|(n, _)| n % DATABASES == db) {
+            let strings = &self.keys[..self.keys.len() - 2];
+            for (n, key) in strings.iter().enumerate().filter(|(n, _)| n % DATABASES == db) {
                 steps.push(Step::One(vec![b"SET".to_vec(), key.clone(), n.to_string().into_bytes()]));
             }
         }
@@ -87,7 +93,7 @@ impl Steps {
     }
 
     fn command(&mut self) -> Command {
-        match self.rng.random_range(0..100) {
+        match self.rng.random_range(0..140) {
             0..14 => self.on_key("GET"),
             14..24 => self.with_value("SET"),
             24..34 => self.on_key("INCR"),
@@ -103,7 +109,28 @@ impl Steps {
             90..94 => self.on_keys("EXISTS", 4),
             94..97 => [self.on_key("MOVE"), vec![self.database()]].concat(),
             97..99 => vec![b"SWAPDB".to_vec(), b"0".to_vec(), b"1".to_vec()],
-            _ => vec![b"FLUSHDB".to_vec()],
+            99 => vec![b"FLUSHDB".to_vec()],
+            100..120 => self.on_list(),
+            _ => self.on_set(),
+        }
+    }
+
+    fn on_list(&mut self) -> Command {
+        let key = if self.rng.random_bool(0.8) { self.list.clone() } else { self.key() };
+        match self.rng.random_range(0..5) {
+            0 | 1 => vec![b"LPUSH".to_vec(), key, self.value(), self.value()],
+            2 | 3 => vec![b"RPOP".to_vec(), key],
+            _ => vec![b"LLEN".to_vec(), key],
+        }
+    }
+
+    fn on_set(&mut self) -> Command {
+        let key = if self.rng.random_bool(0.8) { self.set.clone() } else { self.key() };
+        let member = vec![b'a' + self.rng.random_range(0..4)];
+        match self.rng.random_range(0..5) {
+            0 | 1 => vec![b"SADD".to_vec(), key, member, b"m".to_vec()],
+            2 | 3 => vec![b"SREM".to_vec(), key, member, b"m".to_vec()],
+            _ => vec![b"SCARD".to_vec(), key],
         }
     }
 

@@ -1,12 +1,13 @@
 //! A replica attaches, in each way there is, while its master is being written to: afterwards both hold the same.
 
 use super::compare::assert_converges;
-use super::load::{Expiry, Load, plant, plant_bulk};
-use super::proxy::Proxy;
+use super::load::{Expiry, Load, plant, plant_bulk, send_all};
+use super::proxy::{Cut, Proxy};
 use super::topology::{Kind, Node, Topology, eventually};
+use crate::mix::line;
 
 /// Commands that the load writes after the last link is up: the stream must be seen to flow, not only the RDB file.
-const WRITES_AFTER_SYNC: u64 = 400;
+const WRITES_AFTER_SYNC: u64 = 1600;
 /// Enough that a full sync takes its time, and the rate that makes it so: about two seconds.
 const BULK_MEGABYTES: usize = 8;
 const SLOW_BYTES_PER_SECOND: u64 = 4 * 1024 * 1024;
@@ -25,7 +26,7 @@ pub fn at_run_time(kinds: &[Kind]) {
     load.wait_for(WRITES_AFTER_SYNC);
     topology.master().call("FLUSHALL");
     plant(topology.master());
-    load.wait_for(WRITES_AFTER_SYNC / 4);
+    load.wait_for(WRITES_AFTER_SYNC);
     load.stop();
     assert_converges(&topology);
 }
@@ -41,6 +42,44 @@ pub fn at_start(kinds: &[Kind]) {
     load.wait_for(WRITES_AFTER_SYNC);
     load.stop();
     assert_converges(&topology);
+}
+
+/// Hashes whose fields have times to live, by the RDB file and by the stream, by cut links and a restart.
+pub fn with_fields_that_expire(kinds: &[Kind]) {
+    let Some(mut topology) = Topology::start(kinds, &[]) else { return };
+    if topology.master().is_oracle() {
+        return;
+    }
+    let far = (0..700).map(|n| format!("HPEXPIREAT plant:fields 41024448{n:05} FIELDS 1 f{n}"));
+    let fields: Vec<String> = (0..900).map(|n| format!("f{n} {n}")).collect();
+    let some = ["HSET plant:small a 1 b 2 c 3", "HPEXPIREAT plant:small 4102444800123 FIELDS 1 b"];
+    let lines =
+        some.map(str::to_owned).into_iter().chain([format!("HSET plant:fields {}", fields.join(" "))]);
+    let commands: Vec<Vec<Vec<u8>>> = lines.chain(far).map(|text| line(&text)).collect();
+    send_all(&mut topology.master().connect(), &commands);
+    let load = Load::start_with_fields_that_expire(topology.master(), 14, Expiry::Soon);
+    load.wait_for(WRITES_AFTER_SYNC);
+    topology.attach();
+    let times = topology.last().call("HPEXPIRETIME plant:small FIELDS 2 a b");
+    assert_eq!(
+        times.items().map(|times| [times[0].int(), times[1].int()]),
+        Some([Some(-1), Some(4102444800123)])
+    );
+    for link in &topology.links {
+        load.wait_for(WRITES_AFTER_SYNC / 4);
+        link.cut(Cut::Reset);
+    }
+    topology.wait_for_links();
+    load.wait_for(WRITES_AFTER_SYNC);
+    let port = topology.links.last().expect("a link").port();
+    let last = topology.nodes.last_mut().expect("a replica");
+    last.shut_down_with_save();
+    last.start_again_following(port);
+    topology.wait_for_links();
+    load.wait_for(WRITES_AFTER_SYNC);
+    load.stop();
+    assert_converges(&topology);
+    assert_eq!(topology.last().call("HLEN plant:fields").int(), Some(900));
 }
 
 /// Each way to send the file (from disk, from memory) with each way to load it.

@@ -1,7 +1,10 @@
 //! What happened over all seeds, so that the simulation cannot go tame without anybody noticing.
 
 use super::network::Events;
+use super::oracle;
+use redpoll::keyspace::Stored;
 use redpoll::server::Server;
+use redpoll::types::Object;
 use std::sync::atomic::Ordering::Relaxed;
 
 /// A struct of counts that can be added up.
@@ -45,6 +48,12 @@ counts! {
     /// Writes while more than one node took itself for the master.
     split,
     expired,
+    /// Of the data sets that servers had at their ends: lists, sets, hashes and sorted sets in one listpack or intset, and others.
+    packed,
+    large,
+    streams,
+    pending,
+    timed_fields,
     /// Replicas' data sets that were compared with their history's at the same offset.
     compared,
     virtual_ms,
@@ -58,6 +67,26 @@ impl Coverage {
         self.partial_syncs += stats.sync_partial_ok.load(Relaxed);
         self.refused_partial_syncs += stats.sync_partial_err.load(Relaxed);
         server.keyspace.for_each_shard(|shard| self.expired += shard.stats.expired);
+        oracle::for_each_entry(server, |_, entry| {
+            if let Stored::Object(object) = entry.stored() {
+                self.count_object(&object.read());
+            }
+        });
+    }
+
+    fn count_object(&mut self, object: &Object) {
+        match object {
+            Object::Stream(stream) => {
+                self.streams += 1;
+                self.pending += stream.groups().map(|(_, group)| group.pending_len() as u64).sum::<u64>();
+            }
+            Object::List(list) if list.nodes() > 1 => self.large += 1,
+            _ if ["hashtable", "skiplist"].contains(&object.encoding()) => self.large += 1,
+            _ => self.packed += 1,
+        }
+        if let Object::Hash(hash) = object {
+            self.timed_fields += hash.iter().filter(|field| field.expiry_ms.is_some()).count() as u64;
+        }
     }
 
     /// Adds what the network has counted.

@@ -159,6 +159,7 @@ impl Node {
     pub fn run(&mut self, args: &[Vec<u8>]) -> Vec<u8> {
         let _speaks = transcript::speak(&self.name);
         let Some(Running { server, client, .. }) = &mut self.running else { return Vec::new() };
+        tracing::info!("runs {:.200}", args.join(&b' ').escape_ascii().to_string());
         let args: Vec<Arg<'_>> = args.iter().map(|arg| Arg::Slice(arg)).collect();
         let mut out = Out::default();
         if let Err(Busy) = execute(client, server, &args[..], &mut out, PATIENCE) {

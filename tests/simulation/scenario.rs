@@ -5,7 +5,7 @@ use super::node::{Node, PORT, Surroundings};
 use super::oracle::{self, Oracle};
 use super::rng::Rng;
 use super::workload::{self, DATABASES, Habits};
-use super::{coverage::Coverage, transcript};
+use super::{coverage::Coverage, mix, transcript};
 use parking_lot::Mutex;
 use redpoll::config::Config;
 use redpoll::replication::link::State;
@@ -30,6 +30,8 @@ struct Plan {
     pace_ms: u64,
     habits: Habits,
     weather: Weather,
+    /// The same for all: these encodings are strings, which clients see.
+    hll_sparse_max_bytes: u64,
 }
 
 const FAIR: Weather = Weather { latency_ms: 1..5, window: 64_000, short_reads: 0 };
@@ -50,13 +52,24 @@ fn plan(rng: &mut Rng) -> Plan {
             keys: rng.pick(&[5, 40, 300]),
             expiring: rng.pick(&[0, 15, 50]),
             large: rng.pick(&[0, 0, 3, 10]),
+            collections: rng.pick(&[0, 50, 90]),
+            mix: mix::Habits {
+                keys: rng.pick(&[1, 3]),
+                members: rng.pick(&[15, 60]),
+                most_at_once: rng.pick(&[2, 12]),
+                large_bytes: rng.pick(&[70, 70, 5_000]),
+                short_lives: rng.percent(50),
+                fields_expire: rng.percent(70),
+            },
         },
         weather: rng.pick(&weathers),
+        hll_sparse_max_bytes: rng.pick(&[40, 3000]),
     }
 }
 
-fn config(rng: &mut Rng) -> Config {
+fn config(rng: &mut Rng, plan: &Plan) -> Config {
     let mut config = Config {
+        hll_sparse_max_bytes: plan.hll_sparse_max_bytes,
         databases: DATABASES,
         port: PORT,
         save: Default::default(),
@@ -69,6 +82,15 @@ fn config(rng: &mut Rng) -> Config {
         lazyfree_lazy_expire: rng.percent(30),
         rdbcompression: rng.percent(70),
         rdbchecksum: rng.percent(80),
+        // Nodes need not agree on encodings; small limits bring all of them about with little data.
+        hash_max_listpack_entries: rng.pick(&[2, 8, 512]),
+        hash_max_listpack_value: rng.pick(&[10, 64]),
+        set_max_intset_entries: rng.pick(&[2, 8, 512]),
+        set_max_listpack_entries: rng.pick(&[2, 8, 128]),
+        zset_max_listpack_entries: rng.pick(&[2, 8, 128]),
+        list_max_listpack_size: rng.pick(&[3, 16, -1, -2]),
+        list_compress_depth: rng.pick(&[0, 0, 1]),
+        stream_node_max_entries: rng.pick(&[3, 20, 100]),
         ..Config::default()
     };
     if rng.percent(15) {
@@ -129,7 +151,7 @@ impl Story {
             .map(|n| {
                 let directory = directory.join(n.to_string());
                 std::fs::create_dir_all(&directory).expect("directories can be made");
-                Node::new(format!("n{n}"), directory, config(&mut rng), Rng::new(seed, 10 + n as u64))
+                Node::new(format!("n{n}"), directory, config(&mut rng, &plan), Rng::new(seed, 10 + n as u64))
             })
             .collect();
         let links = vec![State::Connect; plan.nodes];

@@ -207,7 +207,7 @@ fn finish(call: &mut Call<'_, '_>, mut requests: Requests, created: bool, change
     let args = call.args;
     if created {
         call.view.notify(CONSUMER_CREATED, args.at(1));
-        if requests.0.is_empty() {
+        if !requests.claims_for(args.at(3)) {
             requests.create_consumer((args.at(1), args.at(2)), args.at(3));
         }
     }

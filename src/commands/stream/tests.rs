@@ -349,7 +349,7 @@ fn the_log_says_what_it_came_to() {
         &after("xclaim s g d 0 1-0"),
         "XCLAIM s g d 0 1-0 TIME NOW RETRYCOUNT 2 FORCE JUSTID LASTID 1-0",
     );
-    check_log(&after("xclaim s g d 0 7-0 lastid 5-0"), "XGROUP SETID s g 5-0 ENTRIESREAD 1");
+    check_log(&after("xclaim s g c 0 7-0 lastid 5-0"), "XGROUP SETID s g 5-0 ENTRIESREAD 1");
     check_log(
         &after("xautoclaim s g d 0 - justid"),
         "XCLAIM s g d 0 1-0 TIME NOW RETRYCOUNT 1 FORCE JUSTID LASTID 1-0",
@@ -368,6 +368,19 @@ fn a_consumer_without_entries_is_created() {
     check_log(&after("xreadgroup group g c streams s 0"), "XGROUP CREATECONSUMER s g c");
     check_log(&after("xclaim s g c 0 1-0"), "XGROUP CREATECONSUMER s g c");
     check_log(&after("xautoclaim s g c 0 0"), "XGROUP CREATECONSUMER s g c");
+    let pending =
+        ["xadd s 1-0 a b", "xgroup create s g 0", "xreadgroup group g c count 1 streams s >", "xdel s 1-0"];
+    let after = |line| [&pending[..], &[line]].concat();
+    for line in ["xclaim s g d 0 1-0", "xautoclaim s g d 0 0"] {
+        check_log(
+            &after(line),
+            "MULTI XCLAIM s g c 0 1-0 TIME NOW RETRYCOUNT 1 FORCE JUSTID LASTID 1-0 XGROUP CREATECONSUMER s g d EXEC",
+        );
+    }
+    check_log(
+        &after("xclaim s g d 0 7-0 lastid 5-0"),
+        "MULTI XGROUP SETID s g 5-0 ENTRIESREAD 1 XGROUP CREATECONSUMER s g d EXEC",
+    );
 }
 
 /// In commands that older servers know.
