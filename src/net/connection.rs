@@ -58,7 +58,7 @@ impl Buffers {
     fn take_back(&mut self, out: &mut Out) {
         debug_assert!(out.is_empty());
         let out = std::mem::take(out);
-        if self.spare.len() < SPARE_BUFFERS && out.capacity() <= 2 * SEND_AT_ONCE_BYTES {
+        if self.spare.len() < SPARE_BUFFERS && (1..=2 * SEND_AT_ONCE_BYTES).contains(&out.capacity()) {
             self.spare.push(out);
         }
     }
@@ -145,12 +145,9 @@ impl Connection {
                     }
                     if wake.readable {
                         turn = self.read()?;
-                        if turn == Turn::Idle && !self.out.is_empty() {
-                            after_the_others().await;
-                            self.flush_turn()?;
-                        }
+                        self.end_turn(turn).await?;
                     } else {
-                        self.flush()?;
+                        self.flush_turn()?;
                     }
                 }
                 Turn::Busy => {
@@ -159,12 +156,14 @@ impl Connection {
                     }
                     tokio::task::yield_now().await;
                     turn = self.resume()?;
+                    self.end_turn(turn).await?;
                 }
                 Turn::Takeover => {
                     // On the heap: most connections never do this, and what it needs would be a part of every one.
                     Box::pin(self.take_over()).await?;
                     let ends = self.client.shared.has(ClientFlags::CLOSE_AFTER_REPLY);
                     turn = if ends { Turn::Close } else { self.resume()? };
+                    self.end_turn(turn).await?;
                 }
                 Turn::Close => return self.flush_all().await,
             }
@@ -322,7 +321,16 @@ impl Connection {
         Ok(turn)
     }
 
-    /// Sends the replies of a turn.
+    /// Sends the replies of a turn, if any wait, when the others have had theirs.
+    async fn end_turn(&mut self, turn: Turn) -> io::Result<()> {
+        if turn == Turn::Idle && !self.out.is_empty() {
+            after_the_others().await;
+            self.flush_turn()?;
+        }
+        Ok(())
+    }
+
+    /// Sends what the socket takes of the replies.
     fn flush_turn(&mut self) -> io::Result<()> {
         self.flush()?;
         if self.over_output_limit() {
