@@ -67,7 +67,7 @@ fn setting(variable: &str, default: u64) -> u64 {
 #[test]
 fn random_commands_agree() {
     let in_ci = std::env::var("CI").as_deref() == Ok("true");
-    let count = setting("REDPOLL_DIFF_COMMANDS", if in_ci { 100_000 } else { 20_000 }) as usize;
+    let count = setting("REDPOLL_DIFF_COMMANDS", if in_ci { 200_000 } else { 20_000 }) as usize;
     let seed = setting("REDPOLL_DIFF_SEED", 1);
     let Some(mut pair) = Pair::start(&CONNECTIONS) else { return };
     let mut generator = Generator::new(seed);
