@@ -179,6 +179,8 @@ fn report(pair: &mut Pair, seed: u64, steps: &[Step], difference: &Difference) -
     let of_connection: Vec<Step> =
         steps.iter().filter(|step| step.connection == connection).cloned().collect();
     let recent = &of_connection[of_connection.len().saturating_sub(SHOWN_STEPS)..];
+    // Shrinking may fail, too.
+    eprintln!("REDPOLL_DIFF_SEED={seed}, command {}:\n{}", difference.at, difference.shown());
     let shrunk = match shrink::shrink(pair, steps) {
         Some((fewer, difference)) => format!("{}{}", listed(&fewer), difference.shown()),
         None => "it did not happen again on emptied servers\n".into(),

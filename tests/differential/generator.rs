@@ -116,7 +116,11 @@ impl Generator {
         });
         let mut args = self.expand(pattern.expect("a draw below the total").1);
         if self.rng.chance(3) && !is_stateful(&args) {
+            let whole = args.clone();
             self.spoil(&mut args);
+            if waits_for_ever(&args) {
+                return whole;
+            }
         }
         args
     }
@@ -349,6 +353,17 @@ impl Generator {
         };
         text.into_bytes()
     }
+}
+
+/// Would the command wait without a limit, if it found nothing?
+fn waits_for_ever(args: &[Vec<u8>]) -> bool {
+    let timeout = match name(args).as_str() {
+        "BLPOP" | "BRPOP" | "BLMOVE" | "BRPOPLPUSH" | "BZPOPMIN" | "BZPOPMAX" => args.last(),
+        "BLMPOP" | "BZMPOP" => args.get(1),
+        _ => None,
+    };
+    let seconds = timeout.and_then(|text| std::str::from_utf8(text).ok()?.parse::<f64>().ok());
+    seconds == Some(0.0)
 }
 
 /// Commands that are not spoilt: a spoilt one might change the state that the generator keeps in mind, or expire just now,

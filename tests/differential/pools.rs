@@ -383,7 +383,8 @@ pub const MEMBERS: &[&str] = &[
     "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
 ];
 
-/// Scores, and what is none.
+/// Scores, and what is none. None that leaves ERANGE in redis-server's errno, which its SORT would take for its own some
+/// commands later; the edge cases have them.
 pub const SCORES: &[&str] = &[
     "0",
     "-0",
@@ -402,14 +403,12 @@ pub const SCORES: &[&str] = &[
     "1e17",
     "1e300",
     "-1e300",
-    "5e-324",
+    "1e-300",
     "0.3333333333333333",
     "4503599627370497",
     "9007199254740993",
     "123456789012345678",
     "0x10",
-    "1e400",
-    "1e-400",
     "nan",
     "x",
     "",
