@@ -18,12 +18,11 @@ mod sync;
 use harness::support::client::Client;
 use harness::support::server::Server;
 use harness::support::wait_until;
-use harness::{Figures, Kind, Noise, connect, info, is_smoke, memory_mb, option, pipeline, print_table};
+use harness::{Figures, Kind, Noise, connect, is_smoke, memory_mb, option, pipeline, print_table};
 use load::{Lateness, Load};
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
-use sync::{DEADLINE, Ends, attach, is_in_step, peak_memory};
+use sync::{DEADLINE, is_in_step};
 
 /// Elements that one command adds while the collections are filled.
 const ADDED_AT_ONCE: usize = 50;
@@ -48,29 +47,17 @@ fn synchronize(kind: Kind, elements: usize, idle: Duration, figures: &mut Figure
     let (mut at_master, mut at_replica) = (connect(&master), connect(&replica));
     add_sorted_set(&mut at_master, elements);
     add_hash(&mut at_master, elements);
-    let pid = master.pid().expect("it runs");
-    let memory_before = memory_mb(pid);
+    let memory_before = memory_mb(master.pid().expect("it runs"));
 
     let load = writes(&master, elements);
     thread::sleep(idle);
     note(figures, ["latency before, max ms", "latest waking before, ms"], &load.stop());
     assert_eq!(at_master.line("CONFIG RESETSTAT").text(), "OK");
     let load = writes(&master, elements);
-    let over = AtomicBool::new(false);
-    let peak = thread::scope(|scope| {
-        let peak = scope.spawn(|| peak_memory(pid, &over));
-        let began = Instant::now();
-        // A failure in here must not leave the other waiting.
-        let _ends = Ends(&over);
-        attach(&master, &mut at_replica);
-        wait_until("the replica is in step", DEADLINE, || is_in_step(&mut at_master, &mut at_replica));
-        figures.add("until in step, s", began.elapsed().as_secs_f64());
-        over.store(true, Relaxed);
-        peak.join().expect("memory can be read")
-    });
+    let (peak, ()) = sync::synchronize(figures, &master, [&mut at_master, &mut at_replica], |_| ());
     note(figures, ["latency during it, max ms", "latest waking during it, ms"], &load.stop());
     figures.add("master's memory above before, %", (peak / memory_before - 1.0) * 100.0);
-    note_lock(figures, "lock_hold_max_usec during it", &mut at_master);
+    figures.add_lock_hold("lock_hold_max_usec during it", &mut at_master);
     wait_until("the replica has the last writes", DEADLINE, || is_in_step(&mut at_master, &mut at_replica));
     for line in ["ZCARD z", "HLEN h", "ZRANGE z 0 99 WITHSCORES", "HGET h f7", "ZSCORE z m7"] {
         assert_eq!(at_replica.line(line), at_master.line(line), "{line}");
@@ -102,7 +89,7 @@ fn free(kind: Kind, elements: usize, figures: &mut Figures) {
             client.line("TYPE z").text() != "zset" && client.line("TYPE h").text() != "hash"
         });
         figures.add(time, began.elapsed().as_secs_f64() * 1000.0);
-        note_lock(figures, lock, &mut client);
+        figures.add_lock_hold(lock, &mut client);
     }
 }
 
@@ -139,10 +126,4 @@ fn add(client: &mut Client, head: [&str; 2], elements: usize, element: impl Fn(u
 fn note(figures: &mut Figures, [replies, waking]: [&'static str; 2], lateness: &Lateness) {
     figures.add(replies, lateness.replies.as_secs_f64() * 1000.0);
     figures.add(waking, lateness.waking.as_secs_f64() * 1000.0);
-}
-
-fn note_lock(figures: &mut Figures, name: &'static str, client: &mut Client) {
-    if let Some(held) = info(client, "stats", "lock_hold_max_usec") {
-        figures.add(name, held.parse().expect("microseconds"));
-    }
 }

@@ -24,7 +24,7 @@ use load::Load;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
-use sync::{DEADLINE, Ends, attach, is_in_step, peak_memory};
+use sync::{DEADLINE, is_in_step};
 
 /// Bytes of a value.
 const VALUE_BYTES: usize = 100;
@@ -78,19 +78,8 @@ fn synchronize(kind: Kind, sizes: &Sizes, figures: &mut Figures) {
     let (master_pid, replica_pid) = (master.pid().expect("it runs"), replica.pid().expect("it runs"));
     let cpu_before = (cpu_seconds(master_pid), cpu_seconds(replica_pid));
     let memory_before = memory_mb(master_pid);
-    let over = AtomicBool::new(false);
-    let (silence, peak) = thread::scope(|scope| {
-        let silence = scope.spawn(|| longest_silence(&replica, &over));
-        let peak = scope.spawn(|| peak_memory(master_pid, &over));
-        let began = Instant::now();
-        // A failure in here must not leave the others waiting.
-        let _ends = Ends(&over);
-        attach(&master, &mut at_replica);
-        wait_until("the replica is in step", DEADLINE, || is_in_step(&mut at_master, &mut at_replica));
-        figures.add("until in step, s", began.elapsed().as_secs_f64());
-        over.store(true, Relaxed);
-        (silence.join().expect("probing goes well"), peak.join().expect("memory can be read"))
-    });
+    let beside = |over: &AtomicBool| longest_silence(&replica, over);
+    let (peak, silence) = sync::synchronize(figures, &master, [&mut at_master, &mut at_replica], beside);
     // A child's time is counted once it has been waited for.
     wait_until("the snapshot is over", DEADLINE, || {
         info(&mut at_master, "persistence", "rdb_bgsave_in_progress").as_deref() == Some("0")
@@ -102,9 +91,7 @@ fn synchronize(kind: Kind, sizes: &Sizes, figures: &mut Figures) {
     figures.add("the load's own latest waking, ms", lateness.waking.as_secs_f64() * 1000.0);
     figures.add("master's memory above before, MB", peak - memory_before);
     figures.add("replica without a real answer, ms", silence.as_secs_f64() * 1000.0);
-    if let Some(held) = info(&mut at_master, "stats", "lock_hold_max_usec") {
-        figures.add("lock_hold_max_usec", held.parse().expect("microseconds"));
-    }
+    figures.add_lock_hold("lock_hold_max_usec", &mut at_master);
     check_data(&mut at_master, &mut at_replica, &huge);
 }
 

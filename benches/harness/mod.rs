@@ -179,6 +179,13 @@ impl Figures {
         }
     }
 
+    /// Adds what INFO tells of the longest time under a lock, microseconds; redis-server has no such field.
+    pub fn add_lock_hold(&mut self, name: &'static str, client: &mut Client) {
+        if let Some(held) = info(client, "stats", "lock_hold_max_usec") {
+            self.add(name, held.parse().expect("microseconds"));
+        }
+    }
+
     fn median(&self, name: &str) -> Option<f64> {
         let mut values = self.0.iter().find(|(known, _)| *known == name)?.1.clone();
         values.sort_by(f64::total_cmp);
