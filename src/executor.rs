@@ -494,17 +494,14 @@ pub fn prepare<'r>(
         }
         if let Some(hash) = request.hash
             && last.replace(hash) != Some(hash)
-            && prefetch(client, server, hash, Table::prefetch_bucket)
+            && on_table(client, server, hash, Table::prefetch_bucket) == Some(true)
         {
             fetched.push(hash);
         }
         prepared.push(request);
     }
     for hash in fetched {
-        prefetch(client, server, hash, |table, hash| {
-            table.prefetch_entry(hash);
-            true
-        });
+        on_table(client, server, hash, Table::prefetch_entry);
     }
     let elements = |request: &Prepared<'_>| request.element().map(|_| request.hash);
     for run in prepared.chunk_by(|a, b| elements(a).is_some() && elements(a) == elements(b)) {
@@ -523,19 +520,23 @@ fn prefetch_elements(client: &Client, server: &Server, requests: &[Prepared<'_>]
     else {
         return;
     };
-    prefetch(client, server, *hash, |table, hash| {
+    on_table(client, server, *hash, |table, hash| {
         let entry = table.find(hash, args[*at].bytes()).map(|at| table.at(at));
         if let Some(Stored::Object(object)) = entry.map(Entry::stored) {
             object.read().prefetch(&elements);
         }
-        true
     });
 }
 
-/// Asks for a part of a key's place in the table. Returns whether there is any.
-fn prefetch(client: &Client, server: &Server, hash: u64, part: impl FnOnce(&Table, u64) -> bool) -> bool {
-    let shard = server.keyspace.slot(shard_of(hash)).try_lock();
-    shard.is_some_and(|shard| part(shard.db(client.db).table(), hash))
+/// Shows the table in which a key of this hash would be; `None`: its shard is busy.
+fn on_table<R>(
+    client: &Client,
+    server: &Server,
+    hash: u64,
+    look: impl FnOnce(&Table, u64) -> R,
+) -> Option<R> {
+    let shard = server.keyspace.slot(shard_of(hash)).try_lock()?;
+    Some(look(shard.db(client.db).table(), hash))
 }
 
 /// The circumstances of a unit that begins now.
