@@ -31,9 +31,11 @@ impl Chance {
         let mut chosen = HashSet::with_capacity(count);
         (len - count..len).map(move |last| {
             let number = self.below(last + 1);
-            let number = if chosen.insert(number) { number } else { last };
-            chosen.insert(number);
-            number
+            if chosen.insert(number) {
+                return number;
+            }
+            chosen.insert(last);
+            last
         })
     }
 }
