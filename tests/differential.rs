@@ -179,18 +179,14 @@ fn report(pair: &mut Pair, seed: u64, steps: &[Step], difference: &Difference) -
     let of_connection: Vec<Step> =
         steps.iter().filter(|step| step.connection == connection).cloned().collect();
     let recent = &of_connection[of_connection.len().saturating_sub(SHOWN_STEPS)..];
+    let head = format!("REDPOLL_DIFF_SEED={seed}, command {}:\n{}", difference.at, difference.shown());
     // Shrinking may fail, too.
-    eprintln!("REDPOLL_DIFF_SEED={seed}, command {}:\n{}", difference.at, difference.shown());
+    eprintln!("{head}");
     let shrunk = match shrink::shrink(pair, steps) {
         Some((fewer, difference)) => format!("{}{}", listed(&fewer), difference.shown()),
         None => "it did not happen again on emptied servers\n".into(),
     };
-    format!(
-        "REDPOLL_DIFF_SEED={seed}, command {}:\n{}\nThe last commands of its connection:\n{}\nShrunk:\n{shrunk}",
-        difference.at,
-        difference.shown(),
-        listed(recent)
-    )
+    format!("{head}\nThe last commands of its connection:\n{}\nShrunk:\n{shrunk}", listed(recent))
 }
 
 impl Difference {
