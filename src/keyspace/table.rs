@@ -12,11 +12,15 @@
 //! by a factor of two as all segments fill at the same time.
 
 use super::entry::Entry;
+use std::iter::{once, successors};
 
-/// Entries in one bucket before it chains another.
+/// Entries in one bucket before it chains links.
 const BUCKET_ENTRIES: usize = 7;
-/// Split when there are more entries per bucket than this: chains stay rare, memory is 64/6 bytes a key.
-const GROW_AT: usize = 6;
+/// Entries in a link: two of five buckets need a few places more, hardly any a second link.
+const LINK_ENTRIES: usize = 3;
+/// Split when there are more entries per bucket than this. Memory is 11.5 to 12 bytes a key, links included; one key in seven
+/// stands in a link.
+const GROW_AT: usize = 7;
 /// Merge when there are fewer entries per bucket than this.
 const SHRINK_AT: usize = 3;
 /// Sixteen buckets, a kilobyte: what is allocated ahead in each of the shards is nothing beside the keys.
@@ -28,7 +32,15 @@ const SEGMENT_BUCKETS: usize = 1 << SEGMENT_BITS;
 #[repr(align(64))]
 struct Bucket {
     slots: [Option<Entry>; BUCKET_ENTRIES],
-    next: Option<Box<Bucket>>,
+    next: Option<Box<Link>>,
+}
+
+/// Half a cache line of a chain.
+#[derive(Default)]
+#[repr(align(32))]
+struct Link {
+    slots: [Option<Entry>; LINK_ENTRIES],
+    next: Option<Box<Link>>,
 }
 
 type Segment = Box<[Bucket; SEGMENT_BUCKETS]>;
@@ -102,20 +114,17 @@ impl Table {
             return None;
         }
         let index = self.bucket_index(hash);
-        let mut bucket = self.bucket(index);
-        let mut depth = 0;
-        loop {
-            for (slot, entry) in bucket.slots.iter().enumerate() {
+        for (depth, slots) in (0..).zip(self.bucket(index).groups()) {
+            for (slot, entry) in (0..).zip(slots) {
                 if let Some(entry) = entry
                     && entry.may_match(hash)
                     && entry.key() == key
                 {
-                    return Some(Position { index, depth, slot: slot as u32 });
+                    return Some(Position { index, depth, slot });
                 }
             }
-            bucket = bucket.next.as_deref()?;
-            depth += 1;
         }
+        None
     }
 
     /// Asks for the memory of the bucket of `hash`. False: not worth it, the table is small.
@@ -141,11 +150,9 @@ impl Table {
     /// The entry at a position that [`Table::find`] gave and no change has come after.
     #[inline]
     pub fn at(&self, position: Position) -> &Entry {
-        let mut bucket = self.bucket(position.index);
-        for _ in 0..position.depth {
-            bucket = bucket.next.as_deref().expect("a position stays valid until the table changes");
-        }
-        bucket.slots[position.slot as usize].as_ref().expect("a position names an entry")
+        let slots = self.bucket(position.index).groups().nth(position.depth as usize);
+        let slots = slots.expect("a position stays valid until the table changes");
+        slots[position.slot as usize].as_ref().expect("a position names an entry")
     }
 
     /// As [`Table::at`], for changing the entry (its key excepted).
@@ -155,11 +162,7 @@ impl Table {
     }
 
     fn slot_mut(&mut self, position: Position) -> &mut Option<Entry> {
-        let mut bucket = self.bucket_mut(position.index);
-        for _ in 0..position.depth {
-            bucket = bucket.next.as_deref_mut().expect("a position stays valid until the table changes");
-        }
-        &mut bucket.slots[position.slot as usize]
+        &mut self.bucket_mut(position.index).group_mut(position.depth)[position.slot as usize]
     }
 
     /// Adds an entry whose key is not there yet. `hash_of` rehashes the keys of the bucket that may be split.
@@ -217,11 +220,7 @@ impl Table {
         if self.buckets == 0 {
             return 0;
         }
-        let mut bucket = Some(self.bucket(self.bucket_index(cursor)));
-        while let Some(b) = bucket {
-            b.slots.iter().flatten().for_each(&mut visit);
-            bucket = b.next.as_deref();
-        }
+        self.bucket(self.bucket_index(cursor)).groups().flatten().flatten().for_each(&mut visit);
         next_cursor(cursor, self.address_bits(cursor))
     }
 
@@ -232,10 +231,12 @@ impl Table {
         }
         let bits = self.address_bits(cursor);
         let index = self.bucket_index(cursor);
-        let mut bucket = Some(self.bucket_mut(index));
-        while let Some(b) = bucket {
-            b.slots.iter_mut().flatten().for_each(&mut visit);
-            bucket = b.next.as_deref_mut();
+        let bucket = self.bucket_mut(index);
+        bucket.slots.iter_mut().flatten().for_each(&mut visit);
+        let mut link = bucket.next.as_deref_mut();
+        while let Some(l) = link {
+            l.slots.iter_mut().flatten().for_each(&mut visit);
+            link = l.next.as_deref_mut();
         }
         next_cursor(cursor, bits)
     }
@@ -262,11 +263,7 @@ impl Table {
         let first = if bits < address { hash as usize & (step - 1) } else { self.bucket_index(hash) };
         let end = if bits < address { self.buckets } else { first + 1 };
         for index in (first..end).step_by(step) {
-            let mut bucket = Some(self.bucket(index));
-            while let Some(b) = bucket {
-                b.slots.iter().flatten().for_each(&mut visit);
-                bucket = b.next.as_deref();
-            }
+            self.bucket(index).groups().flatten().flatten().for_each(&mut visit);
         }
     }
 }
@@ -278,25 +275,44 @@ pub fn next_cursor(cursor: u64, bits: u32) -> u64 {
 }
 
 impl Bucket {
-    fn put(&mut self, entry: Entry) {
-        let mut bucket = self;
-        loop {
-            if let Some(slot) = bucket.slots.iter_mut().find(|slot| slot.is_none()) {
-                *slot = Some(entry);
-                return;
-            }
-            bucket = bucket.next.get_or_insert_default();
+    /// The bucket's places, then each link's.
+    #[inline]
+    fn groups(&self) -> impl Iterator<Item = &[Option<Entry>]> {
+        let links = successors(self.next.as_deref(), |link| link.next.as_deref());
+        once(&self.slots[..]).chain(links.map(|link| &link.slots[..]))
+    }
+
+    /// The places at `depth` links from the bucket, which must be there.
+    fn group_mut(&mut self, depth: u32) -> &mut [Option<Entry>] {
+        const THERE: &str = "a position stays valid until the table changes";
+        if depth == 0 {
+            return &mut self.slots;
         }
+        let mut link = self.next.as_deref_mut().expect(THERE);
+        for _ in 1..depth {
+            link = link.next.as_deref_mut().expect(THERE);
+        }
+        &mut link.slots
+    }
+
+    fn put(&mut self, entry: Entry) {
+        if let Some(slot) = self.slots.iter_mut().find(|slot| slot.is_none()) {
+            *slot = Some(entry);
+            return;
+        }
+        let mut link = self.next.get_or_insert_default();
+        while link.slots.iter().all(Option::is_some) {
+            link = link.next.get_or_insert_default();
+        }
+        *link.slots.iter_mut().find(|slot| slot.is_none()).expect("a free place") = Some(entry);
     }
 
     fn drain(self, mut take: impl FnMut(Entry)) {
-        let mut bucket = self;
-        loop {
-            bucket.slots.into_iter().flatten().for_each(&mut take);
-            match bucket.next {
-                Some(next) => bucket = *next,
-                None => return,
-            }
+        self.slots.into_iter().flatten().for_each(&mut take);
+        let mut next = self.next;
+        while let Some(link) = next {
+            link.slots.into_iter().flatten().for_each(&mut take);
+            next = link.next;
         }
     }
 }
@@ -319,7 +335,7 @@ mod tests {
 
     #[test]
     fn buckets_are_cache_lines() {
-        assert_eq!((size_of::<Bucket>(), size_of::<Option<Entry>>()), (64, 8));
+        assert_eq!((size_of::<Bucket>(), size_of::<Link>(), size_of::<Option<Entry>>()), (64, 32, 8));
     }
 
     #[test]
