@@ -30,7 +30,8 @@
 //! - **Who is let in is asked twice**: before a command waits for its locks, and again when it holds them, since the role may have
 //!   changed in between.
 //! - **`unsafe`** stands in [`keyspace::entry`] (allocation layout, prefetch hints) and [`types::packed`] (a buffer one pointer
-//!   wide) and [`types::object`] (an owner as a pointer and a tag) alone, and in tests of them under AddressSanitizer (`.ci/sanitize`).
+//!   wide) and [`types::object`] (an owner as a pointer and a tag) alone, and in tests of them under AddressSanitizer
+//!   (`.ci/sanitize`). `main.rs` exports the string that configures the allocator.
 //!
 //! # Where things are
 //!
