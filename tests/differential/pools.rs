@@ -177,6 +177,8 @@ pub const INTS: &[&str] = &[
 /// What SORT looks for under the keys that elements (see [`member`]) name.
 pub const SORT_PATTERNS: &[&str] = &["k*", "k1*", "#", "nosort", "none*", "set*", "k*->f", "*", ""];
 
+/// None beyond a double: the oracle's SORT takes the ERANGE that an earlier command left in errno for its own
+/// (edge/strings.txt and edge/hashes.txt have them).
 pub const FLOATS: &[&str] = &[
     "0",
     "1",
@@ -194,12 +196,7 @@ pub const FLOATS: &[&str] = &[
     "1e18",
     "1e300",
     "1e308",
-    "1e4000",
-    "1e5000",
-    "-1e5000",
     "1e-300",
-    "1e-4940",
-    "1e-5000",
     "nan",
     "NaN",
     "-nan",
