@@ -76,7 +76,7 @@ pub(super) fn scored(zset: &mut Zset, member: &[u8], score: f64, limits: &Limits
     if score.is_nan() {
         return Err(NAN_SCORE);
     }
-    if zset.insert(member, score, limits).is_none() { Ok(()) } else { Err(DUPLICATE_SCORED) }
+    if zset.add(member, score, limits) { Ok(()) } else { Err(DUPLICATE_SCORED) }
 }
 
 /// Adds a field, which may expire, to a hash.

@@ -10,6 +10,7 @@
 //! rely on it.
 
 use super::adopt::{self, ListBuilder};
+use super::batch::{Batch, New};
 use super::error::Fault;
 use super::stream::StreamReader;
 use super::string::{Text, bytes_at, text};
@@ -81,7 +82,7 @@ enum Block {
 }
 
 /// The value as far as it was read.
-enum Partial {
+pub(super) enum Partial {
     List(ListBuilder),
     Set(Set),
     Zset(Zset),
@@ -89,10 +90,33 @@ enum Partial {
     Stream(Box<StreamReader>),
 }
 
+impl Partial {
+    /// Elements that have names.
+    pub fn len(&self) -> usize {
+        match self {
+            Partial::Set(set) => set.len(),
+            Partial::Zset(zset) => zset.len(),
+            Partial::Hash(hash) => hash.len(),
+            Partial::List(_) | Partial::Stream(_) => 0,
+        }
+    }
+
+    /// Asks for the memory where elements of these names will be.
+    pub fn prefetch(&self, names: &[&[u8]]) {
+        match self {
+            Partial::Set(set) => set.prefetch(names),
+            Partial::Zset(zset) => zset.prefetch(names),
+            Partial::Hash(hash) => hash.prefetch(names),
+            Partial::List(_) | Partial::Stream(_) => {}
+        }
+    }
+}
+
 /// Reads one collection.
 pub(super) struct Builder {
     form: Form,
     value: Partial,
+    batch: Batch,
     /// Pieces to come; `None`: their number was not read yet.
     left: Option<u64>,
     /// What [`ExpiryForm::Relative`] counts from.
@@ -131,7 +155,15 @@ impl Builder {
             15 | 19 | 21 => Partial::Stream(Box::new(StreamReader::new(value_type))),
             _ => Partial::Hash(Hash::default()),
         };
-        Some(Builder { form, value, left: None, earliest_ms: 0, first: Vec::new(), second: Vec::new() })
+        Some(Builder {
+            form,
+            value,
+            batch: Batch::default(),
+            left: None,
+            earliest_ms: 0,
+            first: Vec::new(),
+            second: Vec::new(),
+        })
     }
 
     /// Reads one piece; true when it was the last.
@@ -186,6 +218,9 @@ impl Builder {
             }
         };
         self.left = Some(left);
+        if left == 0 {
+            self.batch.flush(&mut self.value, limits)?;
+        }
         Ok(left == 0)
     }
 
@@ -208,10 +243,10 @@ impl Builder {
         match &mut self.value {
             Partial::List(list) if matches!(piece, Piece::Ziplist) => list.ziplist(first, limits)?,
             Partial::List(list) => list.push(first, limits),
-            Partial::Set(set) => adopt::member(set, first, limits)?,
-            Partial::Zset(zset) => adopt::scored(zset, first, score, limits)?,
-            Partial::Hash(hash) => adopt::field(hash, first, second, None, limits)?,
-            Partial::Stream(_) => unreachable!("streams have a reader of their own"),
+            value => {
+                let new = New { name: first, value: second, score, expiry_ms: None };
+                self.batch.take(value, new, limits)?;
+            }
         }
         Ok(())
     }
@@ -252,8 +287,8 @@ impl Builder {
             }
         };
         let (field, value) = (bytes_at(field, src, &self.first), bytes_at(value, src, &self.second));
-        let Partial::Hash(hash) = &mut self.value else { unreachable!("only hashes have fields") };
-        Ok(adopt::field(hash, field, value, expiry_ms, limits)?)
+        let new = New { name: field, value, score: 0.0, expiry_ms };
+        Ok(self.batch.take(&mut self.value, new, limits)?)
     }
 
     fn block(

@@ -17,6 +17,7 @@
 //! `string` and [`decode`] with `build`, `adopt` and [`legacy`] (values in), [`dump`], [`check`].
 
 mod adopt;
+mod batch;
 mod build;
 pub mod check;
 pub mod crc64;

@@ -190,6 +190,13 @@ impl Hash {
         }
     }
 
+    /// Asks for the memory where these fields are, or would be; a hint.
+    pub fn prefetch(&self, fields: &[&[u8]]) {
+        if let Hash::Table(map) = self {
+            map.prefetch(fields);
+        }
+    }
+
     /// Removes a field. Returns whether it was there.
     pub fn remove(&mut self, name: &[u8]) -> bool {
         match self {

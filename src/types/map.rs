@@ -140,11 +140,21 @@ impl Map {
 
     /// As [`Map::insert`], with an expiry.
     pub fn insert_expiring(&mut self, key: &[u8], value: &[u8], expiry_ms: Option<i64>) -> Inserted {
+        self.put(Entry { key, value, expiry_ms }, true)
+    }
+
+    /// Puts a key with a value in, unless it is there. Returns whether it was not.
+    pub fn add(&mut self, key: &[u8], value: &[u8]) -> bool {
+        self.put(Entry { key, value, expiry_ms: None }, false) == Inserted::New
+    }
+
+    fn put(&mut self, entry: Entry<'_>, replaces: bool) -> Inserted {
         let hashing = self.hashing;
         let put = Put {
-            hash: hashing.hash(key),
-            item: Item::new(key, value, expiry_ms),
-            entry: Entry { key, value, expiry_ms },
+            hash: hashing.hash(entry.key),
+            item: Item::new(entry.key, entry.value, entry.expiry_ms),
+            entry,
+            replaces,
             hashing: &hashing,
         };
         let inserted = self.root.put(u64::BITS, &put);
@@ -164,7 +174,8 @@ impl Map {
         }
         let hashing = self.hashing;
         let entry = Entry { key, value: &[], expiry_ms };
-        let put = Put { hash: hashing.hash(key), item: Item::new(&[], &[], None), entry, hashing: &hashing };
+        let item = Item::new(&[], &[], None);
+        let put = Put { hash: hashing.hash(key), item, entry, replaces: true, hashing: &hashing };
         self.root.set_expiry(u64::BITS, &put);
         self.root.split_root(&hashing);
         true

@@ -79,8 +79,9 @@ impl Object {
     /// Asks for the memory where these elements are, or would be; a hint. Their waits overlap.
     pub fn prefetch(&self, elements: &[&[u8]]) {
         match self {
-            Object::Set(Set::Table(map)) | Object::Hash(Hash::Table(map)) => map.prefetch(elements),
-            Object::Zset(Zset::Tree(tree)) => tree.prefetch(elements),
+            Object::Set(set) => set.prefetch(elements),
+            Object::Hash(hash) => hash.prefetch(elements),
+            Object::Zset(zset) => zset.prefetch(elements),
             _ => {}
         }
     }

@@ -195,6 +195,13 @@ impl Set {
         self.insert(element.text(&mut itoa::Buffer::new()), limits)
     }
 
+    /// Asks for the memory where these members are, or would be; a hint.
+    pub fn prefetch(&self, members: &[&[u8]]) {
+        if let Set::Table(map) = self {
+            map.prefetch(members);
+        }
+    }
+
     /// Removes a text. Returns whether it was a member.
     pub fn remove(&mut self, text: &[u8]) -> bool {
         match self {

@@ -150,6 +150,13 @@ impl Zset {
         }
     }
 
+    /// Asks for the memory where these members' scores are, or would be; a hint.
+    pub fn prefetch(&self, members: &[&[u8]]) {
+        if let Zset::Tree(tree) = self {
+            tree.scores.prefetch(members);
+        }
+    }
+
     /// Gives a member a score. Returns the score that it had. O(log n).
     pub fn insert(&mut self, member: &[u8], score: f64, limits: &Limits) -> Option<f64> {
         debug_assert!(!score.is_nan());
@@ -173,6 +180,21 @@ impl Zset {
                 None
             }
             Zset::Tree(tree) => tree.insert(member, score),
+        }
+    }
+
+    /// Adds a member unless it is there. Returns whether it was not. O(log n), with one look into the table.
+    pub fn add(&mut self, member: &[u8], score: f64, limits: &Limits) -> bool {
+        match self {
+            Zset::Packed(pack) if find(pack, member).is_some() => false,
+            Zset::Packed(_) => self.insert(member, score, limits).is_none(),
+            Zset::Tree(tree) => {
+                let new = tree.scores.add(member, &score.to_le_bytes());
+                if new {
+                    tree.order.insert(score, member);
+                }
+                new
+            }
         }
     }
 
@@ -288,11 +310,6 @@ impl Zset {
 }
 
 impl ZsetTree {
-    /// Asks for the memory of these members' scores.
-    pub fn prefetch(&self, members: &[&[u8]]) {
-        self.scores.prefetch(members);
-    }
-
     fn new(limits: &Limits) -> ZsetTree {
         ZsetTree { scores: Map::new(limits.hasher), order: Tree::default() }
     }

@@ -44,6 +44,8 @@ pub struct Put<'a> {
     pub hash: u64,
     pub item: Item<'a>,
     pub entry: Entry<'a>,
+    /// An element of the same key gives way.
+    pub replaces: bool,
     pub hashing: &'a Hashing,
 }
 
@@ -194,7 +196,7 @@ impl Child {
                     leaf.push(put.hash as u8, &put.item);
                     Inserted::New
                 }
-                Some(i) if leaf.entry(i) == put.entry => Inserted::Same,
+                Some(i) if !put.replaces || leaf.entry(i) == put.entry => Inserted::Same,
                 Some(i) => {
                     leaf.replace(i, &put.item);
                     Inserted::Replaced
