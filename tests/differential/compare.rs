@@ -190,7 +190,7 @@ fn sort_sets(reply: &mut Value) {
 /// A scan with room for everything must end at once, in any order; of any other only the shape is defined.
 fn blank_scan(args: &[Vec<u8>], reply: &mut Value) {
     const EVERYTHING: u64 = 1000;
-    let count = args.iter().position(|arg| arg.eq_ignore_ascii_case(b"COUNT")).map(|at| word(args, at + 1));
+    let count = args.iter().rposition(|arg| arg.eq_ignore_ascii_case(b"COUNT")).map(|at| word(args, at + 1));
     let cursor = if name(args) == "SCAN" { 1 } else { 2 };
     let whole = word(args, cursor) == "0"
         && count.and_then(|count| count.parse::<u64>().ok()).is_some_and(|count| count >= EVERYTHING);

@@ -118,7 +118,7 @@ impl Generator {
         if self.rng.chance(3) && !is_stateful(&args) {
             let whole = args.clone();
             self.spoil(&mut args);
-            if waits_for_ever(&args) {
+            if waits_for_ever(&args) || leaves_some_members(&args) {
                 return whole;
             }
         }
@@ -364,6 +364,12 @@ fn waits_for_ever(args: &[Vec<u8>]) -> bool {
     };
     let seconds = timeout.and_then(|text| std::str::from_utf8(text).ok()?.parse::<f64>().ok());
     seconds == Some(0.0)
+}
+
+/// May SPOP choose what it takes and what it leaves? The two servers would never have the same set again.
+fn leaves_some_members(args: &[Vec<u8>]) -> bool {
+    let count = args.get(2).map(|text| std::str::from_utf8(text).ok()?.parse::<i64>().ok());
+    name(args) == "SPOP" && matches!(count, None | Some(Some(1..10_000)))
 }
 
 /// Commands that are not spoilt: a spoilt one might change the state that the generator keeps in mind, or expire just now,

@@ -320,7 +320,8 @@ pub const MILLIS: &[&str] = &[
     "9223372036854775807",
     "9223372036854775808",
     "-9223372036854775808",
-    "9223370000000000000",
+    // Not a thousand times the border of the seconds: the two would be apart by no more than what the clock has moved.
+    "9223360000000000000",
 ];
 
 pub const PATTERNS: &[&str] = &[

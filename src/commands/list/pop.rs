@@ -131,8 +131,13 @@ fn parse_many(call: &Call<'_, '_>, at: usize) -> Result<Asked, Error> {
     let end = end_at(call, end_position)?;
     let count = match call.args.len() - end_position {
         1 => 1,
-        3 if call.args.is(end_position + 1, "COUNT") => {
-            positive(end_position + 2, error::COUNT_NOT_POSITIVE)?
+        left @ 3.. if call.args.is(end_position + 1, "COUNT") => {
+            // What is wrong with the number comes before what is wrong behind it.
+            let count = positive(end_position + 2, error::COUNT_NOT_POSITIVE)?;
+            if left > 3 {
+                return Err(error::SYNTAX);
+            }
+            count
         }
         _ => return Err(error::SYNTAX),
     };
