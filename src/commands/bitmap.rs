@@ -108,15 +108,20 @@ fn bitcount(call: &mut Call<'_, '_>) -> Result<(), Error> {
         call.reply.int(0);
         return Ok(());
     };
-    let (start, end, by_bit) = match args.len() {
-        2 => (0, -1, false),
-        4 | 5 => (args.int(2)?, args.int(3)?, counts_bits(args, 4)?),
+    let (start, end) = match args.len() {
+        2 => (0, -1),
+        4 | 5 => (args.int(2)?, args.int(3)?),
         _ => return Err(error::SYNTAX),
     };
+    if start < 0 && end < 0 && start > end {
+        // Whatever the unit is said to be.
+        call.reply.int(0);
+        return Ok(());
+    }
+    let by_bit = counts_bits(args, 4)?;
     let mut digits = itoa::Buffer::new();
     let bytes = value.text(&mut digits);
-    let is_backwards = start < 0 && end < 0 && start > end;
-    let range = if is_backwards { None } else { bit_range(start, end, bytes.len(), by_bit) };
+    let range = bit_range(start, end, bytes.len(), by_bit);
     let ones = range.map_or(0, |(first, last)| bits::count_range(bytes, first, last));
     call.reply.int(ones as i64);
     Ok(())

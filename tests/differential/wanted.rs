@@ -46,6 +46,18 @@ const WANTED: &[Wanted] = &[
         },
     },
     Wanted {
+        reason: "small numbers are shared objects in the oracle: one that nobody has used for a while has idled from the first moment",
+        holds: |args, oracle, tested| {
+            const LONGEST_RUN_S: i64 = 900;
+            name(args) == "OBJECT"
+                && word(args, 1) == "IDLETIME"
+                && matches!(
+                    (oracle.int(), tested.int()),
+                    (Some(oracle @ ..=LONGEST_RUN_S), Some(tested @ 0..)) if tested < oracle
+                )
+        },
+    },
+    Wanted {
         reason: "SORT makes a skiplist of a packed sorted set in the oracle; here it stays as it is (it is never generated for z…)",
         holds: |args, oracle, tested| {
             name(args) == "OBJECT"
