@@ -466,14 +466,18 @@ impl Shared {
         }
     }
 
-    /// Has it been called since the last time? If not, `waker` is woken when it is.
+    /// Has it been called since the last time?
+    pub fn was_called(&self) -> bool {
+        use std::sync::atomic::Ordering::{AcqRel, Acquire};
+        self.called.load(Acquire) && self.called.swap(false, AcqRel)
+    }
+
+    /// As [`Shared::was_called`]; if not, `waker` is woken when it is.
     pub fn poll_called(&self, waker: &Waker) -> bool {
-        use std::sync::atomic::Ordering::AcqRel;
-        if self.called.load(Relaxed) && self.called.swap(false, AcqRel) {
-            return true;
+        self.was_called() || {
+            self.waker.register(waker);
+            self.was_called()
         }
-        self.waker.register(waker);
-        self.called.load(std::sync::atomic::Ordering::Acquire) && self.called.swap(false, AcqRel)
     }
 }
 

@@ -176,7 +176,7 @@ impl Connection {
     /// The socket's.
     pub async fn wait(&self, want_write: bool, want_read: bool) -> io::Result<Wake> {
         poll_fn(|cx| {
-            let mut wake = Wake { called: self.client.shared.poll_called(cx.waker()), ..Wake::default() };
+            let mut wake = Wake::default();
             if want_write && let Poll::Ready(result) = self.stream.poll_write_ready(cx) {
                 result?;
                 wake.writable = true;
@@ -185,6 +185,10 @@ impl Connection {
                 result?;
                 wake.readable = true;
             }
+            // Whoever has something to do anyway need not ask to be woken.
+            let shared = &self.client.shared;
+            wake.called =
+                if wake == Wake::default() { shared.poll_called(cx.waker()) } else { shared.was_called() };
             if wake == Wake::default() { Poll::Pending } else { Poll::Ready(Ok(wake)) }
         })
         .await
