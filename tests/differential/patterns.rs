@@ -95,12 +95,12 @@ pub const COMMANDS: &[Weighted] = &[
     // HyperLogLog.
     (25, "PFADD sketch element+"),
     (6, "PFADD sketch element+ element+ element+ element+ element+ element+"),
-    (10, "PFCOUNT sketch"),
-    (4, "PFCOUNT sketch sketch+"),
-    (6, "PFMERGE sketch sketch+"),
+    (10, "PFCOUNT anysketch"),
+    (4, "PFCOUNT anysketch anysketch+"),
+    (6, "PFMERGE sketch anysketch+"),
     (3, "GET sketch"),
     (1, "DEL sketch"),
-    (1, "PFDEBUG sketchword sketch"),
+    (1, "PFDEBUG sketchword anysketch"),
     // Sets. SPOP takes all or nothing: what it chooses otherwise would never be equal again.
     (20, "SADD setkey member+"),
     (12, "SADD setkey member member member member member member"),
