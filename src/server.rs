@@ -74,6 +74,7 @@ pub struct Server {
 struct Hot {
     max_bulk_bytes: AtomicU64,
     normal_output_limit: AtomicU64,
+    query_buffer_limit: AtomicU64,
     /// 0: LRU; else LFU: log factor in the upper, decay minutes in the lower half, plus 1 << 63.
     access: AtomicU64,
     lazy_expire: AtomicBool,
@@ -158,6 +159,7 @@ impl Server {
         let config = self.config.load();
         self.hot.max_bulk_bytes.store(config.proto_max_bulk_len, Relaxed);
         self.hot.normal_output_limit.store(config.client_output_buffer_limit[0].hard, Relaxed);
+        self.hot.query_buffer_limit.store(config.client_query_buffer_limit, Relaxed);
         self.hot.lazy_expire.store(config.lazyfree_lazy_expire, Relaxed);
         self.hot.events.store(config.notify_keyspace_events.told().bits(), Relaxed);
         let packed_threshold = self.limits().list_packed_threshold;
@@ -364,6 +366,12 @@ impl Server {
     #[inline]
     pub fn normal_output_limit(&self) -> u64 {
         self.hot.normal_output_limit.load(Relaxed)
+    }
+
+    /// `client-query-buffer-limit`, bytes.
+    #[inline]
+    pub fn query_buffer_limit(&self) -> u64 {
+        self.hot.query_buffer_limit.load(Relaxed)
     }
 
     /// Are expired keys propagated as UNLINK (`lazyfree-lazy-expire`)?

@@ -240,6 +240,7 @@ impl Connection {
     /// Runs what has been read.
     fn take_in(&mut self, n: usize, buffers: &mut Buffers) -> io::Result<Turn> {
         self.count_read(n);
+        self.parser.take_beyond(&mut self.pending);
         if self.parser.large().is_some() {
             self.client.shared.last_interaction_ms.store(self.server.clock.now_ms(), Relaxed);
             return Ok(Turn::Idle);
@@ -315,7 +316,7 @@ impl Connection {
             }
         }
         let held = self.pending.len() + self.parser.held_bytes();
-        if held as u64 > self.server.config.load().client_query_buffer_limit {
+        if held as u64 > self.server.query_buffer_limit() {
             tracing::warn!(
                 "Closing client that reached max query buffer length: {}",
                 self.client.shared.addr
@@ -537,8 +538,11 @@ impl Connection {
             Ok(n) => {
                 self.count_read(n);
                 self.pending.extend_from_slice(&buffers.read[..n]);
-                let limit = self.server.config.load().client_query_buffer_limit;
-                if self.pending.len() as u64 > limit { Err(ErrorKind::OutOfMemory.into()) } else { Ok(()) }
+                if self.pending.len() as u64 > self.server.query_buffer_limit() {
+                    Err(ErrorKind::OutOfMemory.into())
+                } else {
+                    Ok(())
+                }
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(()),
             Err(error) => Err(error),

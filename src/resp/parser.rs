@@ -3,7 +3,7 @@
 //! It works on the read buffer where it lies and keeps only positions, relative to the request's first byte; so a request
 //! that arrives in many pieces is looked at once, not once per piece, and its arguments are slices. An argument of
 //! [`BLOB_MIN_BYTES`] or more is gathered in a buffer of its own, the one that is stored later: [`Parser::large`] hands it
-//! to the reader, so that the socket's bytes go straight there.
+//! to the reader, so that the socket's bytes go straight there (and a few more, which the reader gets back).
 //!
 //! Limits and error texts are Redis's (observed: redis-server 7.0.15). Memory follows what has arrived, never what
 //! a header promises.
@@ -11,6 +11,7 @@
 use crate::keyspace::{BLOB_MIN_BYTES, Blob};
 /// How the protocol reads numbers, as Redis's `string2ll` does.
 pub use crate::types::element::canonical_int as number;
+use crate::types::packed::size_class;
 use smallvec::SmallVec;
 use std::fmt;
 
@@ -21,6 +22,9 @@ const UNAUTHENTICATED_ARGS: i64 = 10;
 const UNAUTHENTICATED_BULK_BYTES: i64 = 16_384;
 /// What is reserved for a large argument before its bytes have come.
 const LARGE_RESERVE_BYTES: usize = 1024 * 1024;
+/// What may be read behind a large argument into its buffer, where the allocation has room for it anyway: the head of the next
+/// request, so that a run of large arguments takes one read each.
+const LARGE_BEYOND_BYTES: usize = 256;
 
 /// What the connection allows.
 #[derive(Clone, Copy, Debug)]
@@ -120,8 +124,8 @@ impl Parser {
             + self.large.as_ref().map_or(0, |large| large.bytes.capacity())
     }
 
-    /// The large argument that is being received, and how many bytes it still lacks. The reader may append
-    /// at most that many.
+    /// The large argument that is being received, and for how many bytes there is room. The reader may append at most that many,
+    /// and has [`Parser::take_beyond`] given back then what was not the argument's.
     pub fn large(&mut self) -> Option<(&mut Vec<u8>, usize)> {
         let large = self.large.as_mut()?;
         let missing = large.len - large.bytes.len();
@@ -132,8 +136,18 @@ impl Parser {
             // All that was reserved has arrived: the sender means it.
             large.bytes.reserve_exact(missing.min(large.bytes.len().max(LARGE_RESERVE_BYTES)));
         }
-        let room = missing.min(large.bytes.capacity() - large.bytes.len());
+        let room = (missing + LARGE_BEYOND_BYTES).min(large.bytes.capacity() - large.bytes.len());
         Some((&mut large.bytes, room))
+    }
+
+    /// Appends to `rest` what was read behind the large argument.
+    pub fn take_beyond(&mut self, rest: &mut Vec<u8>) {
+        if let Some(large) = &mut self.large
+            && large.bytes.len() > large.len
+        {
+            rest.extend_from_slice(&large.bytes[large.len..]);
+            large.bytes.truncate(large.len);
+        }
     }
 
     /// Parses on. `buf` begins with the current request's first byte (and holds all of it that was not taken).
@@ -226,9 +240,11 @@ impl Parser {
             self.pos += with_end;
             return Ok(Span::Large(self.blobs.len() - 1));
         }
-        let large = self.large.get_or_insert_with(|| Large {
-            bytes: Vec::with_capacity(with_end.min(LARGE_RESERVE_BYTES)),
-            len: with_end,
+        let large = self.large.get_or_insert_with(|| {
+            let beyond = with_end + LARGE_BEYOND_BYTES;
+            let has_room = beyond <= LARGE_RESERVE_BYTES && size_class(beyond) == size_class(with_end);
+            let reserved = if has_room { beyond } else { with_end.min(LARGE_RESERVE_BYTES) };
+            Large { bytes: Vec::with_capacity(reserved), len: with_end }
         });
         let missing = large.len - large.bytes.len();
         let taken = missing.min(rest.len());
@@ -350,6 +366,7 @@ mod tests {
                 large.extend_from_slice(&piece[..taken]);
                 piece = &piece[taken..];
             }
+            parser.take_beyond(&mut pending);
             pending.extend_from_slice(piece);
             loop {
                 match parser.parse(&pending, limits)? {

@@ -40,6 +40,7 @@ fn parse(seed: u32, input: &[u8], limits: &Limits) -> Parsed {
             let (now, later) = piece.split_at(room.min(piece.len()));
             large.extend_from_slice(now);
             piece = later;
+            parser.take_beyond(&mut pending);
         }
         pending.extend_from_slice(piece);
         if let Err(error) = drain(&mut parser, &mut pending, limits, &mut parsed) {
