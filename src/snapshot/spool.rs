@@ -3,6 +3,9 @@
 //! The last few pieces stay in memory, so that a reader that keeps up touches no file. All pieces go to a file as soon as
 //! they do not fit in memory any more: a named one when the snapshot is to become an RDB file (then from the beginning), an
 //! unlinked one otherwise. So a late reader begins at byte 0, and a slow one stalls nobody and costs no memory.
+//!
+//! Readers are clients' threads: they never wait for the disk to take what is written, and the system's work on a file that
+//! is closed for good, some milliseconds for each 100 MB, is done by a thread of its own.
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -11,6 +14,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// What stays in memory, bytes.
 const MEMORY_BYTES: u64 = 8 * 1024 * 1024;
@@ -51,7 +55,7 @@ struct Inner {
     recent: VecDeque<(u64, Bytes)>,
     recent_bytes: u64,
     len: u64,
-    file: Option<File>,
+    file: Option<Arc<File>>,
     /// Bytes of the beginning that are in the file.
     filed: u64,
     finished: bool,
@@ -67,11 +71,11 @@ impl Spool {
         let named = file.is_some();
         let open =
             |path: &PathBuf| File::options().read(true).write(true).create(true).truncate(true).open(path);
-        let file = file.as_ref().map(open).transpose()?;
+        let file = file.as_ref().map(open).transpose()?.map(Arc::new);
         Ok(Spool { named, directory, inner: Mutex::new(Inner { file, ..Inner::default() }) })
     }
 
-    /// Adds a piece. A file that cannot be written ends the spool with an error.
+    /// Adds a piece. A file that cannot be written ends the spool with an error. One thread writes.
     pub fn push(&self, piece: Vec<u8>) {
         let mut inner = self.inner.lock();
         if inner.error.is_some() || piece.is_empty() {
@@ -81,35 +85,33 @@ impl Spool {
         inner.len += piece.len() as u64;
         inner.recent_bytes += piece.len() as u64;
         inner.recent.push_back((at, Bytes::from(piece)));
-        if let Err(error) = self.file_away(&mut inner) {
-            inner.error = Some(error.into());
+        drop(inner);
+        if let Err(error) = self.file_away() {
+            self.inner.lock().error = Some(error.into());
         }
     }
 
-    fn file_away(&self, inner: &mut Inner) -> io::Result<()> {
-        if self.named {
-            let unfiled: Vec<_> = inner.recent.iter().filter(|(at, _)| *at >= inner.filed).cloned().collect();
-            for (at, piece) in unfiled {
-                self.write(inner, at, &piece)?;
+    /// Writes what belongs into the file, while readers read on, and forgets what memory has no room for.
+    fn file_away(&self) -> io::Result<()> {
+        loop {
+            let mut inner = self.inner.lock();
+            let is_full = inner.recent_bytes > MEMORY_BYTES;
+            let unfiled = inner.recent.iter().find(|(at, _)| *at >= inner.filed).cloned();
+            let oldest_is_filed = inner.recent.front().is_some_and(|(at, _)| *at < inner.filed);
+            if is_full && oldest_is_filed {
+                let (_, piece) = inner.recent.pop_front().expect("it has just been looked at");
+                inner.recent_bytes -= piece.len() as u64;
+                continue;
             }
-        }
-        while inner.recent_bytes > MEMORY_BYTES {
-            let (at, piece) = inner.recent.pop_front().expect("there are bytes");
-            inner.recent_bytes -= piece.len() as u64;
-            if at >= inner.filed {
-                self.write(inner, at, &piece)?;
+            let Some((at, piece)) = unfiled.filter(|_| self.named || is_full) else { return Ok(()) };
+            if inner.file.is_none() {
+                inner.file = Some(Arc::new(unlinked_file(&self.directory)?));
             }
+            let file = inner.file.clone().expect("made above");
+            drop(inner);
+            file.write_all_at(&piece, at)?;
+            self.inner.lock().filed = at + piece.len() as u64;
         }
-        Ok(())
-    }
-
-    fn write(&self, inner: &mut Inner, at: u64, piece: &Bytes) -> io::Result<()> {
-        if inner.file.is_none() {
-            inner.file = Some(unlinked_file(&self.directory)?);
-        }
-        inner.file.as_ref().expect("made above").write_all_at(piece, at)?;
-        inner.filed = at + piece.len() as u64;
-        Ok(())
     }
 
     /// No more pieces come.
@@ -144,7 +146,7 @@ impl Spool {
     /// # Errors
     /// The disk's.
     pub fn sync(&self) -> io::Result<()> {
-        let file = self.inner.lock().file.as_ref().map(File::try_clone).transpose()?;
+        let file = self.inner.lock().file.clone();
         file.map_or(Ok(()), |file| file.sync_all())
     }
 
@@ -166,12 +168,21 @@ impl Spool {
         {
             return Ok(Piece::Bytes(piece.slice((at - start) as usize..)));
         }
-        let file = inner.file.as_ref().expect("what is not in memory is in the file").try_clone()?;
+        let file = inner.file.as_ref().expect("what is not in memory is in the file").clone();
         let len = ((inner.filed - at) as usize).min(READ_BYTES);
         drop(inner);
         let mut bytes = vec![0; len];
         file.read_exact_at(&mut bytes, at)?;
         Ok(Piece::Bytes(bytes.into()))
+    }
+}
+
+impl Drop for Spool {
+    fn drop(&mut self) {
+        if let Some(file) = self.inner.get_mut().file.take() {
+            // Without a thread it is closed here.
+            let _ = std::thread::Builder::new().name("bio_close_file".into()).spawn(move || drop(file));
+        }
     }
 }
 
@@ -229,6 +240,30 @@ mod tests {
         check(Some(path.clone()));
         assert_eq!(std::fs::metadata(&path).unwrap().len(), (0..100).map(|n| 200_000 + n).sum::<u64>());
         std::fs::remove_file(path).unwrap();
+    }
+
+    #[test]
+    fn the_file_is_closed_in_the_end() {
+        let directory = std::env::temp_dir().join(format!("redpoll-closed-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).unwrap();
+        let open = || {
+            let files = std::fs::read_dir("/proc/self/fd").unwrap();
+            files.filter(|fd| fd.as_ref().is_ok_and(|fd| is_in(&directory, fd))).count()
+        };
+        let spool = Spool::new(None, directory.clone()).unwrap();
+        (0..10).for_each(|_| spool.push(vec![1; 1_000_000]));
+        assert_eq!(open(), 1);
+        drop(spool);
+        let end = std::time::Instant::now() + std::time::Duration::from_secs(10);
+        while open() > 0 {
+            assert!(std::time::Instant::now() < end, "the file is still open");
+            std::thread::yield_now();
+        }
+        std::fs::remove_dir(directory).unwrap();
+    }
+
+    fn is_in(directory: &std::path::Path, fd: &std::fs::DirEntry) -> bool {
+        std::fs::read_link(fd.path()).is_ok_and(|file| file.starts_with(directory))
     }
 
     #[test]
