@@ -25,7 +25,7 @@ use crate::pubsub::Published;
 use crate::resp::parser::{Arg, number};
 use crate::resp::{Out, Proto, Reply, encode};
 use crate::server::Server;
-use smallvec::SmallVec;
+use smallvec::{SmallVec, smallvec};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -411,8 +411,8 @@ fn execute_answering(
         Reply::new(out, client.proto).simple("QUEUED");
         return Ok(());
     }
-    let first_key = lock_set(client, server, command, request);
-    let held = lock(&server.keyspace, &first_key.shards, tries)?;
+    let needed = lock_set(client, server, command, request);
+    let held = lock(&server.keyspace, &needed.shards, tries)?;
     let held = waiting::with_waiters(client, server, (command, args), held);
     if must_wait_for_the_end(client, server, command) {
         return Err(Busy);
@@ -427,8 +427,10 @@ fn execute_answering(
     }
     let moment = moment(client, server, time.now_ms(&server.clock));
     let mut view = View::new(&server.keyspace, held, client.db, moment);
-    if let Some((at, hash)) = first_key.hashed {
-        view = view.with_hash(args[at].bytes(), hash);
+    match needed.hashed.as_slice() {
+        [] => {}
+        [(at, hash)] => view = view.with_hash(args[*at].bytes(), *hash),
+        all => view = view.with_hashes(all.iter().map(|(at, hash)| (args[*at].bytes(), *hash))),
     }
     let mut effects = Effects::new(server.log.is_wanted());
     let result =
@@ -620,10 +622,10 @@ fn gate(client: &Client, server: &Server, command: &Command, argc: usize) -> Res
     server.admits(row)
 }
 
-/// The shards that a command needs, and where its first key is if it was hashed.
+/// The shards that a command needs, and where its keys are with their hashes, as far as it names them.
 struct LockSet {
     shards: ShardSet,
-    hashed: Option<(usize, u64)>,
+    hashed: SmallVec<[(usize, u64); 1]>,
 }
 
 /// The positions of a command's keys; `None`: it may use any key. Arguments that contradict the key specs are no keys: the
@@ -644,21 +646,19 @@ fn lock_set(client: &Client, server: &Server, command: &Command, request: &Prepa
     let (row, args) = (command.row, request.args);
     if let Some(at) = command.single_key {
         let hash = request.hash.unwrap_or_else(|| server.keyspace.hash(args[at].bytes()));
-        return LockSet { shards: smallvec::smallvec![shard_of(hash)], hashed: Some((at, hash)) };
+        return LockSet { shards: smallvec![shard_of(hash)], hashed: smallvec![(at, hash)] };
     }
-    let mut shards = ShardSet::new();
-    if !collect_shards(server, row, args, &mut shards) {
-        return all_shards();
-    }
+    let Some(hashed) = hashed_keys(server, row, args) else { return all_shards() };
+    let shard = |(_, hash): &(usize, u64)| shard_of(*hash);
+    let mut shards: ShardSet = hashed.iter().map(shard).collect();
     if row.flags.contains(Flags::QUEUED_SHARDS) {
         for queued in client.transaction.iter().flat_map(|transaction| &transaction.queued) {
             if queued.command.row.flags.contains(Flags::EXEC_ALL_SHARDS) {
                 return all_shards();
             }
             let args: SmallVec<[Arg<'_>; 8]> = queued.args.iter().map(OwnedArg::as_arg).collect();
-            if !collect_shards(server, queued.command.row, &args, &mut shards) {
-                return all_shards();
-            }
+            let Some(hashed) = hashed_keys(server, queued.command.row, &args) else { return all_shards() };
+            shards.extend(hashed.iter().map(shard));
         }
     }
     if row.flags.contains(Flags::WATCHED_SHARDS) {
@@ -666,19 +666,17 @@ fn lock_set(client: &Client, server: &Server, command: &Command, request: &Prepa
     }
     shards.sort_unstable();
     shards.dedup();
-    LockSet { shards, hashed: None }
+    LockSet { shards, hashed }
 }
 
 fn all_shards() -> LockSet {
-    LockSet { shards: (0..SHARDS).collect(), hashed: None }
+    LockSet { shards: (0..SHARDS).collect(), hashed: SmallVec::new() }
 }
 
-/// Adds a command's shards; false: it needs all of them.
-fn collect_shards(server: &Server, row: &Row, args: &[Arg<'_>], into: &mut ShardSet) -> bool {
-    let keys = key_positions(row, args);
-    let shard = |at: &usize| shard_of(server.keyspace.hash(args[*at].bytes()));
-    into.extend(keys.iter().flatten().map(shard));
-    keys.is_some()
+/// Where a command's keys are, and their hashes; `None`: it may use any key.
+fn hashed_keys(server: &Server, row: &Row, args: &[Arg<'_>]) -> Option<SmallVec<[(usize, u64); 1]>> {
+    let positions = key_positions(row, args)?;
+    Some(positions.into_iter().map(|at| (at, server.keyspace.hash(args[at].bytes()))).collect())
 }
 
 fn lock<'k>(keyspace: &'k Keyspace, shards: &[usize], tries: u32) -> Result<Held<'k>, Busy> {

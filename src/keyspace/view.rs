@@ -19,6 +19,7 @@ use crate::types::hash::Hash;
 use crate::types::{Object, ObjectType};
 use parking_lot::MutexGuard;
 use smallvec::SmallVec;
+use std::cell::Cell;
 
 /// The locks of an execution unit.
 pub enum Held<'k> {
@@ -199,9 +200,18 @@ pub struct View<'k> {
     expired: Vec<ExpiredKey>,
     events: Vec<KeyEvent>,
     ready: Vec<(u16, Box<[u8]>)>,
-    hashed: (*const u8, usize, u64),
+    hashed: Hashed,
+    /// As `hashed`, of a command with several keys, in the order of its arguments; and which of them is looked for next.
+    all_hashed: Vec<Hashed>,
+    next_hashed: Cell<usize>,
     changes: u64,
 }
+
+/// A key's place in the request, its length, and its hash.
+type Hashed = (*const u8, usize, u64);
+
+/// Of so many keys of one command memory is asked for ahead: more would drive each other out of the cache.
+const PREFETCHED_KEYS: usize = 256;
 
 /// What a lookup is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -227,6 +237,8 @@ impl<'k> View<'k> {
             events: Vec::new(),
             ready: Vec::new(),
             hashed: (std::ptr::null(), 0, 0),
+            all_hashed: Vec::new(),
+            next_hashed: Cell::new(0),
             changes: 0,
         }
     }
@@ -234,6 +246,22 @@ impl<'k> View<'k> {
     /// Tells the hash of a key whose bytes are still where they were when it was hashed.
     pub fn with_hash(mut self, key: &[u8], hash: u64) -> View<'k> {
         self.hashed = (key.as_ptr(), key.len(), hash);
+        self
+    }
+
+    /// As [`View::with_hash`], for several keys, whose memory is asked for at once: first all buckets, then all entries.
+    pub fn with_hashes<'a>(mut self, keys: impl Iterator<Item = (&'a [u8], u64)>) -> View<'k> {
+        self.all_hashed = keys.map(|(key, hash)| (key.as_ptr(), key.len(), hash)).collect();
+        let ahead = self.all_hashed.len().min(PREFETCHED_KEYS);
+        let mut worth_it = false;
+        for (_, _, hash) in &self.all_hashed[..ahead] {
+            worth_it |= self.held.shard(shard_of(*hash)).db(self.db).table().prefetch_bucket(*hash);
+        }
+        if worth_it {
+            for (_, _, hash) in &self.all_hashed[..ahead] {
+                self.held.shard(shard_of(*hash)).db(self.db).table().prefetch_entry(*hash);
+            }
+        }
         self
     }
 
@@ -325,8 +353,18 @@ impl<'k> View<'k> {
 
     #[inline]
     fn hash(&self, key: &[u8]) -> u64 {
-        let (at, len, hash) = self.hashed;
-        if at == key.as_ptr() && len == key.len() { hash } else { self.keyspace.hash(key) }
+        let is_key = |(at, len, _): &Hashed| *at == key.as_ptr() && *len == key.len();
+        if is_key(&self.hashed) {
+            return self.hashed.2;
+        }
+        let next = self.next_hashed.get();
+        match [next, 0].into_iter().find(|at| self.all_hashed.get(*at).is_some_and(is_key)) {
+            Some(at) => {
+                self.next_hashed.set(at + 1);
+                self.all_hashed[at].2
+            }
+            None => self.keyspace.hash(key),
+        }
     }
 
     #[inline]
