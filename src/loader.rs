@@ -7,6 +7,7 @@ use crate::keyspace::entry::NewValue;
 use crate::keyspace::{Blob, Entry, Hasher, Keyspace, Shard, access, shard_of};
 use crate::rdb::{Eviction, Item, Value};
 use crate::replication::log::ReplId;
+use arrayvec::ArrayVec;
 
 /// How many empty keys are named in the log.
 const EMPTY_KEYS_LOGGED: u64 = 10;
@@ -20,9 +21,14 @@ pub enum Expired {
     Drop,
 }
 
+/// Keys that enter together: the memory of all their places is asked for before the first of them needs it.
+const TOGETHER: usize = 16;
+
 /// A data set under construction.
 pub struct Loader {
     shards: Vec<Shard>,
+    /// Entries on their way in, with their databases and hashes.
+    waiting: ArrayVec<(u16, u64, Entry), TOGETHER>,
     hasher: Hasher,
     db: u16,
     databases: u16,
@@ -54,6 +60,7 @@ impl Loader {
     ) -> Loader {
         Loader {
             shards: keyspace.empty_shards(),
+            waiting: ArrayVec::new(),
             hasher: keyspace.hasher(),
             db: 0,
             databases: keyspace.databases(),
@@ -93,7 +100,8 @@ impl Loader {
             Item::Function(_) => {
                 Err(LoadError("The RDB holds functions, which are not supported yet".into()))
             }
-            Item::Version(_) | Item::ResizeDb { .. } | Item::Eof(_) => Ok(()),
+            Item::Eof(_) => self.flush(),
+            Item::Version(_) | Item::ResizeDb { .. } => Ok(()),
         }
     }
 
@@ -119,15 +127,6 @@ impl Loader {
             self.expired_keys.push((self.db, key.to_vec()));
             return Ok(());
         }
-        let hash = self.hasher.hash(key);
-        let shard = &mut self.shards[shard_of(hash)];
-        if shard.find(self.db, hash, key).is_some() {
-            return Err(LoadError(format!(
-                "RDB has duplicated key '{}' in DB {}",
-                String::from_utf8_lossy(key),
-                self.db
-            )));
-        }
         let value = match value {
             Value::Int(n) => NewValue::Int(n),
             Value::Str(bytes) => crate::executor::string_value(bytes),
@@ -143,8 +142,23 @@ impl Loader {
             Eviction::IdleSeconds(secs) => access::access_of_idle(secs, self.now_ms),
             Eviction::Frequency(frequency) => access::access_of_frequency(frequency, self.now_ms),
         };
-        shard.insert(self.db, hash, Entry::new(hash, key, value, expiry_ms, bits));
+        let hash = self.hasher.hash(key);
+        self.shards[shard_of(hash)].db(self.db).table().prefetch_bucket(hash);
+        self.waiting.push((self.db, hash, Entry::new(hash, key, value, expiry_ms, bits)));
         self.keys += 1;
+        if self.waiting.is_full() { self.flush() } else { Ok(()) }
+    }
+
+    /// Lets all enter that wait.
+    fn flush(&mut self) -> Result<(), LoadError> {
+        for (db, hash, entry) in self.waiting.drain(..) {
+            let shard = &mut self.shards[shard_of(hash)];
+            if shard.find(db, hash, entry.key()).is_some() {
+                let key = String::from_utf8_lossy(entry.key());
+                return Err(LoadError(format!("RDB has duplicated key '{key}' in DB {db}")));
+            }
+            shard.insert(db, hash, entry);
+        }
         Ok(())
     }
 
@@ -156,8 +170,9 @@ impl Loader {
         }
     }
 
-    /// The shards, for [`crate::keyspace::Held::adopt`].
+    /// The shards, for [`crate::keyspace::Held::adopt`], when the last item has come.
     pub fn into_shards(self) -> Vec<Shard> {
+        debug_assert!(self.waiting.is_empty(), "an RDB ends with its end");
         self.shards
     }
 }

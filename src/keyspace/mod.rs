@@ -60,7 +60,7 @@ impl Hasher {
     }
 }
 
-/// The shard of a hash: its highest bits. The bits below are the fingerprint, the lowest address buckets.
+/// The shard of a hash: its highest bits. The lowest address buckets, some above are the fingerprint.
 #[inline]
 pub fn shard_of(hash: u64) -> usize {
     (hash >> (u64::BITS - SHARD_BITS)) as usize

@@ -165,7 +165,8 @@ impl Table {
         &mut self.bucket_mut(position.index).group_mut(position.depth)[position.slot as usize]
     }
 
-    /// Adds an entry whose key is not there yet. `hash_of` rehashes the keys of the bucket that may be split.
+    /// Adds an entry whose key is not there yet. `hash_of` rehashes the keys of the bucket that may be split, where the entries'
+    /// fingerprints do not tell.
     pub fn insert(&mut self, hash: u64, entry: Entry, hash_of: impl Fn(&[u8]) -> u64) {
         debug_assert!(self.find(hash, entry.key()).is_none(), "a key is inserted once");
         if self.len >= self.buckets * GROW_AT {
@@ -195,11 +196,12 @@ impl Table {
         if new == 0 {
             return;
         }
-        let bit = 1usize << new.ilog2();
-        let old = std::mem::take(self.bucket_mut(new - bit));
+        let level = new.ilog2();
+        let low = new - (1usize << level);
+        let old = std::mem::take(self.bucket_mut(low));
         old.drain(|entry| {
-            let goes_up = hash_of(entry.key()) as usize & bit != 0;
-            self.bucket_mut(if goes_up { new } else { new - bit }).put(entry);
+            let goes_up = entry.hash_bit(level).unwrap_or_else(|| hash_of(entry.key()) >> level & 1 == 1);
+            self.bucket_mut(if goes_up { new } else { low }).put(entry);
         });
     }
 
