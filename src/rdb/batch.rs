@@ -86,15 +86,17 @@ mod tests {
     use super::*;
     use crate::types::zset::Zset;
 
-    fn member(n: usize) -> New<'static> {
-        New { name: n.to_string().leak().as_bytes(), value: b"", score: n as f64, expiry_ms: None }
+    fn take(batch: &mut Batch, into: &mut Partial, n: usize, limits: &Limits) -> Result<(), Fault> {
+        let name = n.to_string();
+        let new = New { name: name.as_bytes(), value: b"", score: n as f64, expiry_ms: None };
+        batch.take(into, new, limits)
     }
 
     /// A sorted set of so many members, and what waits.
     fn read(members: usize) -> (Partial, Batch, Limits) {
         let (mut into, mut batch, limits) =
             (Partial::Zset(Zset::default()), Batch::default(), Limits::default());
-        (0..members).for_each(|n| batch.take(&mut into, member(n), &limits).expect("each is new"));
+        (0..members).for_each(|n| take(&mut batch, &mut into, n, &limits).expect("each is new"));
         (into, batch, limits)
     }
 
@@ -116,7 +118,7 @@ mod tests {
     fn a_member_that_comes_twice_is_found_while_it_waits_too() {
         for (members, twice) in [(LARGE + 40, 3), (LARGE + 40, LARGE + 39), (LARGE - 1, 7)] {
             let (mut into, mut batch, limits) = read(members);
-            let taken = batch.take(&mut into, member(twice), &limits);
+            let taken = take(&mut batch, &mut into, twice, &limits);
             let result = taken.and_then(|()| batch.flush(&mut into, &limits));
             assert!(result.is_err(), "{twice} of {members}");
         }
