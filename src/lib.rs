@@ -17,7 +17,8 @@
 //! - **One gate.** A stored value changes in [`keyspace::shard`] alone: there the running snapshot gets the old value first, WATCH
 //!   hears of it, the expiry index follows. An object changes through a [`keyspace::Edit`], which does the same when it is dropped.
 //! - **A turn.** A connection reads once and runs what came; its replies are sent when the thread's other ready connections have
-//!   had their turn. Of a pipeline, names and hashes are looked up ahead and memory is asked for ([`executor::prepare`]).
+//!   had their turn. Of a pipeline, names and hashes are looked up ahead and memory is asked for ([`executor::prepare`]); a
+//!   command with several keys, and a file that is loaded, ask for some at once too.
 //! - **Large objects are persistent**: nodes behind reference counts, cloned in O(1), copied one by one when they change while
 //!   somebody (a snapshot) shares them. So neither the walk nor a writer ever pays for the whole.
 //! - **One way to run a command.** Clients, EXEC and the master's stream enter [`executor::execute`] with another kind of
@@ -60,7 +61,7 @@
 //! # Departures from the first design, and why
 //!
 //! - The table is **linear hashing** over buckets of one cache line, not extendible hashing: it never pauses either, and its load,
-//!   so its memory per key, is the same at every size.
+//!   so its memory per key, is the same at every size. A large table's buckets are split by bits of the entries' fingerprints.
 //! - A snapshot's **mark is one bit** per entry, not an epoch number: the walk leaves all bits equal at its end, and a snapshot that
 //!   nobody needs any more is walked to its end without output.
 //! - The expiry index is **exact**, 8 to 16 bytes a key; expiry never samples.
