@@ -15,6 +15,7 @@ pub mod hyperloglog;
 pub mod info;
 pub mod list;
 pub mod memory;
+mod mpop;
 pub mod persistence;
 pub mod pubsub;
 pub mod replication;

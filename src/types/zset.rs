@@ -170,16 +170,22 @@ impl Zset {
                     }
                     return Some(old);
                 }
-                if fits(pack, member, limits) {
-                    insert_packed(pack, member, score);
-                } else {
-                    let mut tree = ZsetTree::of(self, limits);
-                    tree.insert(member, score);
-                    *self = Zset::Tree(Box::new(tree));
-                }
+                self.add_to_packed(member, score, limits);
                 None
             }
             Zset::Tree(tree) => tree.insert(member, score),
+        }
+    }
+
+    /// Adds a member that a packed set does not have; the set is large then if it must be.
+    fn add_to_packed(&mut self, member: &[u8], score: f64, limits: &Limits) {
+        match self {
+            Zset::Packed(pack) if fits(pack, member, limits) => insert_packed(pack, member, score),
+            _ => {
+                let mut tree = ZsetTree::of(self, limits);
+                tree.insert(member, score);
+                *self = Zset::Tree(Box::new(tree));
+            }
         }
     }
 
@@ -187,7 +193,10 @@ impl Zset {
     pub fn add(&mut self, member: &[u8], score: f64, limits: &Limits) -> bool {
         match self {
             Zset::Packed(pack) if find(pack, member).is_some() => false,
-            Zset::Packed(_) => self.insert(member, score, limits).is_none(),
+            Zset::Packed(_) => {
+                self.add_to_packed(member, score, limits);
+                true
+            }
             Zset::Tree(tree) => {
                 let new = tree.scores.add(member, &score.to_le_bytes());
                 if new {

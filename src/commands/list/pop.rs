@@ -5,6 +5,7 @@
 use super::{RW_ACCESS_DELETE, end_at, not_negative, popped, wait};
 use crate::blocked::Nothing;
 use crate::command::{Acl, Begin, Find, Flags, Group, KeySpec, Row};
+use crate::commands::mpop;
 use crate::error::{self, Error};
 use crate::executor::Call;
 use crate::resp::Reply;
@@ -93,7 +94,7 @@ pub const LMPOP: Row = Row::new("lmpop", -4, Group::List, "7.0.0", lmpop)
     .keys(&[counted(1)]);
 
 fn lmpop(call: &mut Call<'_, '_>) -> Result<(), Error> {
-    let asked = parse_many(call, 1)?;
+    let asked = mpop::parse(call.args, 1, |at| end_at(call, at))?;
     if !take_from_first(call, asked.keys, asked.end, asked.count)? {
         call.reply.null_array();
     }
@@ -106,42 +107,12 @@ pub const BLMPOP: Row = Row::new("blmpop", -5, Group::List, "7.0.0", blmpop)
     .keys(&[counted(2)]);
 
 fn blmpop(call: &mut Call<'_, '_>) -> Result<(), Error> {
-    let asked = parse_many(call, 2)?;
+    let asked = mpop::parse(call.args, 2, |at| end_at(call, at))?;
     let deadline_ms = call.deadline_secs(1)?;
     if !take_from_first(call, asked.keys.clone(), asked.end, asked.count)? {
         wait(call, asked.keys, deadline_ms, Nothing::NullArray);
     }
     Ok(())
-}
-
-/// What LMPOP and BLMPOP are asked for.
-struct Asked {
-    keys: Range<usize>,
-    end: End,
-    count: usize,
-}
-
-/// Reads `numkeys key … LEFT|RIGHT [COUNT count]`, the first of which is at `at`.
-fn parse_many(call: &Call<'_, '_>, at: usize) -> Result<Asked, Error> {
-    let positive = |at, error: Error| {
-        not_negative(call, at, error.clone()).and_then(|n| if n > 0 { Ok(n) } else { Err(error) })
-    };
-    let keys = positive(at, error::NUMKEYS_NOT_POSITIVE)?;
-    let end_position = keys.checked_add(at + 1).filter(|at| *at < call.args.len()).ok_or(error::SYNTAX)?;
-    let end = end_at(call, end_position)?;
-    let count = match call.args.len() - end_position {
-        1 => 1,
-        left @ 3.. if call.args.is(end_position + 1, "COUNT") => {
-            // What is wrong with the number comes before what is wrong behind it.
-            let count = positive(end_position + 2, error::COUNT_NOT_POSITIVE)?;
-            if left > 3 {
-                return Err(error::SYNTAX);
-            }
-            count
-        }
-        _ => return Err(error::SYNTAX),
-    };
-    Ok(Asked { keys: at + 1..end_position, end, count })
 }
 
 /// Takes from the first of the lists that is there. Returns whether there was one.

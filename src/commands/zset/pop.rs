@@ -5,8 +5,9 @@
 use super::{QUICK_WRITE, event};
 use crate::blocked::{Nothing, Request};
 use crate::command::{Acl, Begin, Find, Flags, Group, KeyFlags, KeySpec, Row};
+use crate::commands::mpop::{self, Asked};
 use crate::error::{self, Error};
-use crate::executor::Call;
+use crate::executor::{Args, Call};
 use crate::resp::parser::number;
 use crate::types::zset::{Direction, Zset};
 
@@ -165,7 +166,7 @@ pub(super) const ZMPOP: Row = Row::new("zmpop", -4, Group::SortedSet, "7.0.0", z
     .keys(&[counted_keys(1)]);
 
 fn zmpop(call: &mut Call<'_, '_>) -> Result<(), Error> {
-    let request = Pops::parse(call, 1)?;
+    let request = mpop::parse(call.args, 1, |at| end_at(call.args, at))?;
     if !pop_first(call, &request)? {
         call.reply.null_array();
     }
@@ -178,7 +179,7 @@ pub(super) const BZMPOP: Row = Row::new("bzmpop", -5, Group::SortedSet, "7.0.0",
     .keys(&[counted_keys(2)]);
 
 fn bzmpop(call: &mut Call<'_, '_>) -> Result<(), Error> {
-    let request = Pops::parse(call, 2)?;
+    let request = mpop::parse(call.args, 2, |at| end_at(call.args, at))?;
     let deadline_ms = call.deadline_secs(1)?;
     if !pop_first(call, &request)? {
         wait(call, request.keys, deadline_ms);
@@ -186,48 +187,17 @@ fn bzmpop(call: &mut Call<'_, '_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// What ZMPOP asks for.
-struct Pops {
-    /// Positions of the keys.
-    keys: std::ops::Range<usize>,
-    end: End,
-    count: usize,
-}
-
-impl Pops {
-    /// Reads `numkeys key… MIN|MAX [COUNT n]` from `at` on.
-    fn parse(call: &Call<'_, '_>, at: usize) -> Result<Pops, Error> {
-        let args = call.args;
-        let positive =
-            |at: usize| number(args.at(at)).and_then(|n| usize::try_from(n).ok()).filter(|n| *n > 0);
-        let keys = positive(at).ok_or(error::NUMKEYS_NOT_POSITIVE)?;
-        let end_at = (at + 1).saturating_add(keys);
-        let end = match () {
-            () if end_at >= args.len() => return Err(error::SYNTAX),
-            () if args.is(end_at, "min") => End::Min,
-            () if args.is(end_at, "max") => End::Max,
-            () => return Err(error::SYNTAX),
-        };
-        let count = match args.len() - end_at {
-            1 => 1,
-            2 => return Err(error::SYNTAX),
-            left => {
-                if !args.is(end_at + 1, "count") {
-                    return Err(error::SYNTAX);
-                }
-                let count = positive(end_at + 2).ok_or(error::COUNT_NOT_POSITIVE)?;
-                if left > 3 {
-                    return Err(error::SYNTAX);
-                }
-                count
-            }
-        };
-        Ok(Pops { keys: at + 1..end_at, end, count })
+/// The word at `at` for the end.
+fn end_at(args: Args<'_>, at: usize) -> Result<End, Error> {
+    match () {
+        () if args.is(at, "min") => Ok(End::Min),
+        () if args.is(at, "max") => Ok(End::Max),
+        () => Err(error::SYNTAX),
     }
 }
 
 /// Pops from the first key that has something. Returns whether one had.
-fn pop_first(call: &mut Call<'_, '_>, request: &Pops) -> Result<bool, Error> {
+fn pop_first(call: &mut Call<'_, '_>, request: &Asked<End>) -> Result<bool, Error> {
     for at in request.keys.clone() {
         let key = call.args.at(at);
         let Some(popped) = take(call, key, request.end, request.count)? else { continue };
