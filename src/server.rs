@@ -6,7 +6,7 @@ use crate::client::{Client, Registry};
 use crate::clock::Clock;
 use crate::command::{Flags, Row};
 use crate::config::Config;
-use crate::config::enums::MaxmemoryPolicy;
+use crate::config::enums::{Encodings, MaxmemoryPolicy};
 use crate::control::Orders;
 use crate::error::{self, Error};
 use crate::keyspace::events::Class;
@@ -434,17 +434,19 @@ const LIST_PACKED_THRESHOLD_BYTES: usize = 1 << 30;
 fn limits_of(config: &Config, hasher: Hasher, list_packed_threshold: usize) -> Limits {
     let count = |n: i64| usize::try_from(n).unwrap_or(0);
     let bytes = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
+    let newer = config.compatible_encodings == Encodings::Of7_2;
     Limits {
         hash_max_listpack_entries: count(config.hash_max_listpack_entries),
         hash_max_listpack_value: bytes(config.hash_max_listpack_value),
         set_max_intset_entries: count(config.set_max_intset_entries),
-        set_max_listpack_entries: count(config.set_max_listpack_entries),
+        set_max_listpack_entries: if newer { count(config.set_max_listpack_entries) } else { 0 },
         set_max_listpack_value: bytes(config.set_max_listpack_value),
         zset_max_listpack_entries: count(config.zset_max_listpack_entries),
         zset_max_listpack_value: bytes(config.zset_max_listpack_value),
         list_max_listpack_size: i64::from(config.list_max_listpack_size),
         list_compress_depth: count(i64::from(config.list_compress_depth)),
         list_packed_threshold,
+        list_bare_listpack: newer,
         stream_node_max_bytes: bytes(config.stream_node_max_bytes),
         stream_node_max_entries: count(config.stream_node_max_entries),
         hll_sparse_max_bytes: bytes(config.hll_sparse_max_bytes),

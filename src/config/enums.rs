@@ -32,6 +32,8 @@ named! {
     AclPubsubDefault { AllChannels = "allchannels", ResetChannels = "resetchannels" }
     /// `appendfsync`: when the AOF reaches the disk.
     AppendFsync { EverySec = "everysec", Always = "always", No = "no" }
+    /// `compatible-encodings` (Redpoll): the encodings of which version are used and named.
+    Encodings { Of7_2 = "7.2", Of7_0 = "7.0" }
     /// `cluster-preferred-endpoint-type`.
     EndpointType { Ip = "ip", Hostname = "hostname", Unknown = "unknown-endpoint" }
     /// `enable-debug-command`, `enable-module-command`, `enable-protected-configs`: for nobody, everybody, or local connections.

@@ -258,6 +258,7 @@ directives! {
     // Redpoll's own
     "repl-backlog-disk-size" => repl_backlog_disk_size: u64 = GB, Memory(0, SIZE_MAX), Run;
     "rdb-compatible-version" => rdb_compatible_version: u32 = 10, Int(9, 12), Run;
+    "compatible-encodings" => compatible_encodings: Encodings = Encodings::Of7_2, OneOf, Run;
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Where small encodings end: the directives that the types ask for when they grow.
 
 use crate::keyspace::Hasher;
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering::Relaxed};
 
 /// Both structures from one list: `name: type as the atomic that holds it = the directive's default`.
 macro_rules! limits {
@@ -61,6 +61,8 @@ limits! {
     list_compress_depth: usize as AtomicUsize = 0;
     /// Elements of a list from this size on have a node of their own, even if a node could hold more.
     list_packed_threshold: usize as AtomicUsize = 1 << 30;
+    /// May a small list be a listpack without a quicklist around it?
+    list_bare_listpack: bool as AtomicBool = true;
     /// 0: no limit.
     stream_node_max_bytes: usize as AtomicUsize = 4096;
     /// 0: no limit.

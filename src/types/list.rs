@@ -99,7 +99,7 @@ impl List {
     #[inline]
     pub fn make_room(&mut self, count: usize, bytes: usize, limits: &Limits) {
         if let List::Packed(pack) = self
-            && !Policy::of(limits).allows(pack.byte_len() + bytes, pack.len() + count)
+            && !Policy::of(limits).allows_bare(pack.byte_len() + bytes, pack.len() + count)
         {
             let pack = std::mem::take(pack);
             *self = List::Quick(Box::new(Quicklist::from(pack)));

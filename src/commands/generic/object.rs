@@ -131,6 +131,27 @@ mod tests {
     }
 
     #[test]
+    fn the_encodings_of_7_0_may_be_asked_for() {
+        let mut bench = Bench::new();
+        for (line, reply) in [
+            ("rpush before a", ":1"),
+            ("object encoding before", "$8 listpack"),
+            ("config set compatible-encodings 7.0", "+OK"),
+            ("rpush before b", ":2"),
+            ("object encoding before", "$9 quicklist"),
+            ("rpush l a", ":1"),
+            ("object encoding l", "$9 quicklist"),
+            ("sadd s 1 2", ":2"),
+            ("object encoding s", "$6 intset"),
+            ("sadd s a", ":1"),
+            ("object encoding s", "$9 hashtable"),
+            ("config get compatible-encodings", "*2 $20 compatible-encodings $3 7.0"),
+        ] {
+            bench.check(line, reply);
+        }
+    }
+
+    #[test]
     fn small_integers_are_shared() {
         check("9999", "refcount k", ":2147483647");
         check("10000", "refcount k", ":1");

@@ -15,6 +15,8 @@ pub const ENTRY_OVERHEAD_BYTES: usize = 8;
 pub struct Policy {
     max_bytes: usize,
     max_count: usize,
+    /// May a list be a listpack?
+    bare: bool,
     /// Elements from this size on (bytes) get a node of their own.
     large_bytes: usize,
     /// Nodes at either end that are never compressed; 0: none is.
@@ -35,6 +37,7 @@ impl Policy {
         Policy {
             max_bytes,
             max_count,
+            bare: limits.list_bare_listpack,
             large_bytes: limits.list_packed_threshold.min(max_bytes),
             compress_depth: limits.list_compress_depth,
         }
@@ -46,10 +49,16 @@ impl Policy {
         bytes <= self.max_bytes && count <= self.max_count
     }
 
+    /// May a list of this size be a listpack?
+    #[inline]
+    pub fn allows_bare(&self, bytes: usize, count: usize) -> bool {
+        self.bare && self.allows(bytes, count)
+    }
+
     /// May a single node shrink back to a plain listpack? Half of the limits, so that a list at the limit does not go back
     /// and forth.
     pub fn allows_shrunk(&self, bytes: usize, count: usize) -> bool {
-        bytes <= self.max_bytes / 2 && count <= self.max_count / 2
+        self.bare && bytes <= self.max_bytes / 2 && count <= self.max_count / 2
     }
 
     /// Does an element of this size get a node of its own?

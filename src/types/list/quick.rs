@@ -185,7 +185,10 @@ impl Builder {
 
     /// The list: a listpack if one node holds it.
     pub fn finish(mut self, limits: &Limits) -> List {
-        match self.quick.take_only_pack(|pack, policy| policy.allows(pack.byte_len(), pack.len()), limits) {
+        match self
+            .quick
+            .take_only_pack(|pack, policy| policy.allows_bare(pack.byte_len(), pack.len()), limits)
+        {
             Some(pack) => List::Packed(pack),
             None => List::Quick(Box::new(self.quick)),
         }

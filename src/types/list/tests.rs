@@ -142,6 +142,26 @@ fn a_loaded_list_is_as_small_as_it_can_be() {
     assert!(large.nodes() > 30);
 }
 
+#[test]
+fn a_list_may_be_a_quicklist_from_its_first_element() {
+    let limits = Limits { list_bare_listpack: false, ..limits(-2, 0) };
+    let mut list = list_of(3, &limits);
+    check_encoding(&list, "quicklist");
+    list.remove_range(0, 2, &limits);
+    check_encoding(&list, "quicklist");
+    assert_eq!((list.to_vecs(), list.nodes()), (vec![b"element 2".to_vec()], 1));
+    let mut builder = Builder::default();
+    builder.push(b"loaded", &limits);
+    check_encoding(&builder.finish(&limits), "quicklist");
+    assert!(list.pop(End::Back, &limits, |_| ()).is_some() && list.is_empty());
+    // One that was small when the limit came.
+    let mut list = list_of(3, &super::tests::limits(-2, 0));
+    check_encoding(&list, "listpack");
+    push(&mut list, End::Front, b"first", &limits);
+    check_encoding(&list, "quicklist");
+    assert_eq!(list.to_vecs(), [&b"first"[..], b"element 0", b"element 1", b"element 2"]);
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     Push(End, Vec<u8>),
