@@ -228,7 +228,7 @@ pub async fn wait(conn: &mut Connection, waiter: &Arc<Waiter>) -> io::Result<()>
     let result = until_ended(conn, waiter).await;
     while !waiter.end() && !waiter.has_ended() {
         // Somebody tries the command right now, under locks: that takes an instant.
-        tokio::task::yield_now().await;
+        crate::net::outbox::yield_now().await;
     }
     leave_queues(&server.keyspace, waiter);
     server.blocked.remove(waiter.ticket);
@@ -257,7 +257,7 @@ async fn until_ended(conn: &mut Connection, waiter: &Waiter) -> io::Result<()> {
                 conn.server.stats.ran(waiter.command, Duration::ZERO, None);
             } else {
                 // Served at the last moment, or tried in vain right now.
-                tokio::task::yield_now().await;
+                crate::net::outbox::yield_now().await;
             }
             continue;
         };

@@ -16,8 +16,8 @@
 //!   outside its row; nobody but [`clock`] asks the time, nobody but [`world`] the operating system for chance.
 //! - **One gate.** A stored value changes in [`keyspace::shard`] alone: there the running snapshot gets the old value first, WATCH
 //!   hears of it, the expiry index follows. An object changes through a [`keyspace::Edit`], which does the same when it is dropped.
-//! - **A turn.** A connection reads once and runs what came; its replies are sent when the thread's other ready connections have
-//!   had their turn. Of a pipeline, names and hashes are looked up ahead and memory is asked for ([`executor::prepare`]); a
+//! - **A turn.** A connection reads once, runs what came and posts its replies; they are sent when the thread has nothing else to run
+//!   ([`net::outbox`]). Whoever goes on without waiting gives way by [`net::outbox::yield_now`], which sends them too. Of a pipeline, names and hashes are looked up ahead and memory is asked for ([`executor::prepare`]); a
 //!   command with several keys, and a file that is loaded, ask for some at once too.
 //! - **Large objects are persistent**: nodes behind reference counts, cloned in O(1), copied one by one when they change while
 //!   somebody (a snapshot) shares them. So neither the walk nor a writer ever pays for the whole.

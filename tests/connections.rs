@@ -116,3 +116,54 @@ fn pipelines_on_large_collections() {
     let wrong = "-WRONGTYPE Operation against a key holding the wrong kind of value\r\n";
     assert_eq!(replies, [":1\r\n", wrong, ":1\r\n", ":1\r\n", ":1\r\n", wrong, "$1\r\n7\r\n"]);
 }
+
+/// Whether a client has no reply yet; if it has, that is read.
+fn still_waits(client: &mut Client) -> bool {
+    client.set_deadline(Duration::from_millis(1));
+    let waits = client.read_reply().is_err();
+    client.set_deadline(DEADLINE);
+    waits
+}
+
+/// A request that waits for its shard tries again and again; meanwhile the thread's other clients are answered.
+#[test]
+fn a_request_that_waits_for_a_lock_holds_up_no_replies() {
+    let server = Server::redpoll(&["--io-threads", "2"]);
+    let mut slow = server.connect();
+    let mut push = vec!["RPUSH", "list"];
+    push.resize(1_000_000, "x");
+    (0..5).for_each(|_| drop(slow.call(&push)));
+    // While `slow` searches the list: sends to another client, and tells whether that one is answered before.
+    let mut while_searching = |act: &mut dyn FnMut() -> bool| {
+        slow.send(&["LPOS", "list", "y"]).expect("sent");
+        let acted = act();
+        let before = still_waits(&mut slow);
+        if before {
+            slow.read_reply().expect("a reply");
+        }
+        acted && before
+    };
+    // A new connection goes to the thread that has fewest, so all are kept.
+    let (mut elsewhere, mut beside) = (Vec::new(), Vec::new());
+    wait_until("two are on the other thread", DEADLINE, || {
+        let mut client = server.connect();
+        let answered = while_searching(&mut || client.line("PING").text() == "PONG");
+        if answered { &mut elsewhere } else { &mut beside }.push(client);
+        elsewhere.len() == 2
+    });
+    let [waiting, other] = &mut elsewhere[..] else { unreachable!("two were looked for") };
+    let mut answered_meanwhile = || {
+        let mut waits = false;
+        let done = while_searching(&mut || {
+            waiting.send(&["LLEN", "list"]).expect("sent");
+            other.line("PING");
+            waits = still_waits(waiting);
+            true
+        });
+        if waits {
+            waiting.read_reply().expect("a reply");
+        }
+        done && waits
+    };
+    wait_until("PING is answered while LLEN waits", DEADLINE, &mut answered_meanwhile);
+}

@@ -1,11 +1,10 @@
 //! One client's connection: reads, runs what it has read, answers.
 //!
 //! A task on one I/O thread, woken when the socket can be read, when it takes bytes again, or when somebody calls (mail, an
-//! order to close). What a wake-up does between two awaits is plain code: read once, parse and run every whole request.
-//! Then the thread's other connections that are ready have their turn, and only then the replies are sent, all in a row: a
-//! client with many connections is woken once and finds many replies, not many times for one each, and waking is what costs
-//! most. A request whose shards are busy gives way to the thread's other connections and is tried again.
+//! order to close). What a wake-up does between two awaits is plain code: read once, parse and run every whole request, post the
+//! replies ([`outbox`]). A request whose shards are busy gives way to the thread's other connections and is tried again.
 
+use super::outbox::{self, Peer, Receipt};
 use super::stream::Stream;
 use super::threads::Place;
 use crate::client::{Client, ClientFlags, ReplyMode, Takeover};
@@ -36,32 +35,12 @@ const BETWEEN_LARGE_BYTES: usize = 512;
 const LARGE_TURN_BYTES: usize = 256 * 1024;
 /// So many bytes of replies are sent at once instead of waiting for the other connections' turns.
 const SEND_AT_ONCE_BYTES: usize = 16 * 1024;
-/// Empty output buffers that a thread keeps for connections whose replies wait for their turn.
-const SPARE_BUFFERS: usize = 128;
 
 #[derive(Default)]
 struct Buffers {
     read: Vec<u8>,
     /// What the connection whose turn it is writes to.
     out: Out,
-    spare: Vec<Out>,
-}
-
-impl Buffers {
-    /// Leaves what is in `out` to a connection that has nothing else to send.
-    fn leave_out(&mut self, to: &mut Out) {
-        debug_assert!(to.is_empty());
-        *to = std::mem::replace(&mut self.out, self.spare.pop().unwrap_or_default());
-    }
-
-    /// Takes a connection's empty output buffer back: what is idle keeps none.
-    fn take_back(&mut self, out: &mut Out) {
-        debug_assert!(out.is_empty());
-        let out = std::mem::take(out);
-        if self.spare.len() < SPARE_BUFFERS && (1..=2 * SEND_AT_ONCE_BYTES).contains(&out.capacity()) {
-            self.spare.push(out);
-        }
-    }
 }
 
 thread_local! {
@@ -71,19 +50,24 @@ thread_local! {
 /// A client's connection.
 pub struct Connection {
     pub server: Arc<Server>,
-    pub stream: Stream,
+    /// Its socket, and what it takes to send to it.
+    pub peer: Arc<Peer>,
     pub client: Client,
     parser: Parser,
     /// Bytes of requests that are not complete, or not yet run.
     pending: Vec<u8>,
     /// The first request in `pending` was parsed, takes so many bytes, and waits for its locks.
     retry: Option<(usize, u32)>,
+    /// The last read filled its room: the socket may have more.
+    more_follows: bool,
     /// The last bytes read began a large value.
     large_follow: bool,
     /// How often the plain request at the beginning of `pending` has tried for its locks in vain.
     tries: u32,
     /// Replies that the socket has not taken.
     pub out: Out,
+    /// Replies that wait for the thread to have nothing else to run; `out` is empty then.
+    posted: Option<Receipt>,
     _place: Place,
 }
 
@@ -111,16 +95,19 @@ pub struct Wake {
 impl Connection {
     /// A connection that has just been accepted.
     pub fn new(server: Arc<Server>, stream: Stream, client: Client, place: Place) -> Connection {
+        let peer = Peer { stream, shared: client.shared.clone(), server: server.clone() };
         Connection {
             server,
-            stream,
+            peer: Arc::new(peer),
             client,
             parser: Parser::default(),
             pending: Vec::new(),
             retry: None,
+            more_follows: false,
             large_follow: false,
             tries: 0,
             out: Out::default(),
+            posted: None,
             _place: place,
         }
     }
@@ -131,6 +118,11 @@ impl Connection {
         if let Err(error) = self.serve().await {
             tracing::debug!("Client {} closed connection: {error}", self.client.shared.addr);
         }
+        self.take_back();
+        if !self.out.is_empty() {
+            // A peer that says no more may still read.
+            let _ = self.flush();
+        }
         self.server.forget_client(&mut self.client);
     }
 
@@ -140,33 +132,43 @@ impl Connection {
             match turn {
                 Turn::Idle => {
                     let wake = self.wait(!self.out.is_empty(), true).await?;
+                    self.take_back();
                     if wake.called && self.answer_call() {
                         return Ok(());
                     }
                     if wake.readable {
                         turn = self.read()?;
-                        self.end_turn(turn).await?;
+                        if self.more_follows {
+                            outbox::yield_now().await;
+                        }
                     } else {
-                        self.flush_turn()?;
+                        self.flush()?;
+                        self.check_output_limit()?;
                     }
                 }
                 Turn::Busy => {
                     if self.server.is_ending() {
                         tokio::time::sleep(ENDING_PAUSE).await;
                     }
-                    tokio::task::yield_now().await;
+                    outbox::yield_now().await;
                     turn = self.resume()?;
-                    self.end_turn(turn).await?;
                 }
                 Turn::Takeover => {
                     // On the heap: most connections never do this, and what it needs would be a part of every one.
                     Box::pin(self.take_over()).await?;
                     let ends = self.client.shared.has(ClientFlags::CLOSE_AFTER_REPLY);
                     turn = if ends { Turn::Close } else { self.resume()? };
-                    self.end_turn(turn).await?;
                 }
                 Turn::Close => return self.flush_all().await,
             }
+        }
+    }
+
+    /// Takes back what is posted and not sent.
+    fn take_back(&mut self) {
+        if let Some(unsent) = self.posted.take().and_then(outbox::take_back) {
+            debug_assert!(self.out.is_empty());
+            self.out = unsent;
         }
     }
 
@@ -177,11 +179,11 @@ impl Connection {
     pub async fn wait(&self, want_write: bool, want_read: bool) -> io::Result<Wake> {
         poll_fn(|cx| {
             let mut wake = Wake::default();
-            if want_write && let Poll::Ready(result) = self.stream.poll_write_ready(cx) {
+            if want_write && let Poll::Ready(result) = self.peer.stream.poll_write_ready(cx) {
                 result?;
                 wake.writable = true;
             }
-            if want_read && let Poll::Ready(result) = self.stream.poll_read_ready(cx) {
+            if want_read && let Poll::Ready(result) = self.peer.stream.poll_read_ready(cx) {
                 result?;
                 wake.readable = true;
             }
@@ -216,9 +218,13 @@ impl Connection {
                     Ok((n, room)) => (n, room),
                     Err(error) if taken == 0 && error.kind() != ErrorKind::WouldBlock => return Err(error),
                     // The replies go first; an end or an error is met again.
-                    Err(_) => return Ok(Turn::Idle),
+                    Err(_) => {
+                        self.more_follows = false;
+                        return Ok(Turn::Idle);
+                    }
                 };
                 taken += n;
+                self.more_follows = n == room;
                 let turn = if n == 0 { Turn::Idle } else { self.take_in(n, buffers)? };
                 if turn != Turn::Idle || n < room || !self.large_follow || taken >= LARGE_TURN_BYTES {
                     return Ok(turn);
@@ -231,10 +237,10 @@ impl Connection {
     /// there was room.
     fn read_once(&mut self, buffers: &mut Buffers) -> io::Result<(usize, usize)> {
         if let Some((large, room)) = self.parser.large() {
-            return Ok((self.stream.try_read_buf(large, room)?, room));
+            return Ok((self.peer.stream.try_read_buf(large, room)?, room));
         }
         let room = if self.large_follow { BETWEEN_LARGE_BYTES } else { READ_BYTES };
-        Ok((self.stream.try_read(&mut buffers.read[..room])?, room))
+        Ok((self.peer.stream.try_read(&mut buffers.read[..room])?, room))
     }
 
     /// Runs what has been read.
@@ -286,6 +292,7 @@ impl Connection {
     fn process(&mut self, data: &[u8], buffers: &mut Buffers) -> io::Result<Turn> {
         let out = &mut buffers.out;
         debug_assert!(out.is_empty() && self.pending.is_empty());
+        self.take_back();
         if !self.out.is_empty() {
             // Replies that wait go first.
             self.out.append_to(out);
@@ -298,23 +305,22 @@ impl Connection {
         if std::mem::take(&mut self.client.log_grew) {
             self.server.wake_replicas();
         }
-        if turn == Turn::Idle && out.len() <= SEND_AT_ONCE_BYTES {
-            if !out.is_empty() {
-                buffers.leave_out(&mut self.out);
-            }
-            self.note_buffers();
-        } else {
-            let sent = self.send(out);
-            if !out.is_empty() {
-                out.append_to(&mut self.out);
-            }
-            self.note_buffers();
-            out.shrink(KEPT_OUT_BYTES);
-            sent?;
-            if self.over_output_limit() {
-                return Err(ErrorKind::ConnectionAborted.into());
+        let mut sent = Ok(());
+        if turn != Turn::Idle || out.len() > SEND_AT_ONCE_BYTES {
+            sent = self.peer.send(out);
+        } else if !out.is_empty() {
+            match outbox::post(&self.peer, out) {
+                Ok(posted) => self.posted = posted,
+                Err(error) => sent = Err(error),
             }
         }
+        if !out.is_empty() {
+            out.append_to(&mut self.out);
+        }
+        self.note_query();
+        out.shrink(KEPT_OUT_BYTES);
+        sent?;
+        self.check_output_limit()?;
         let held = self.pending.len() + self.parser.held_bytes();
         if held as u64 > self.server.query_buffer_limit() {
             tracing::warn!(
@@ -324,27 +330,6 @@ impl Connection {
             return Ok(Turn::Close);
         }
         Ok(turn)
-    }
-
-    /// Sends the replies of a turn, if any wait, when the others have had theirs.
-    async fn end_turn(&mut self, turn: Turn) -> io::Result<()> {
-        if turn == Turn::Idle && !self.out.is_empty() {
-            after_the_others().await;
-            self.flush_turn()?;
-        }
-        Ok(())
-    }
-
-    /// Sends what the socket takes of the replies.
-    fn flush_turn(&mut self) -> io::Result<()> {
-        self.flush()?;
-        if self.over_output_limit() {
-            return Err(ErrorKind::ConnectionAborted.into());
-        }
-        if self.out.is_empty() {
-            BUFFERS.with_borrow_mut(|buffers| buffers.take_back(&mut self.out));
-        }
-        Ok(())
     }
 
     fn run_requests<'d>(&mut self, data: &'d [u8], out: &mut Out) -> (&'d [u8], Turn) {
@@ -458,37 +443,19 @@ impl Connection {
         }
     }
 
-    fn note_buffers(&self) {
+    fn note_query(&self) {
         let shared = &self.client.shared;
         shared.query_bytes.store(self.pending.len(), Relaxed);
         shared.query_capacity.store(self.pending.capacity(), Relaxed);
-        shared.out_bytes.store(self.out.len(), Relaxed);
-        shared.out_capacity.store(self.out.capacity(), Relaxed);
     }
 
-    fn over_output_limit(&self) -> bool {
+    fn check_output_limit(&self) -> io::Result<()> {
         let hard = self.server.normal_output_limit();
-        let over = hard > 0 && self.out.len() as u64 > hard;
-        if over {
-            warn_of_output_limit(&self.client.shared, self.server.clock.now_ms());
+        if hard == 0 || self.out.len() as u64 <= hard {
+            return Ok(());
         }
-        over
-    }
-
-    fn send(&self, out: &mut Out) -> io::Result<()> {
-        let (n, result) = out.drain(|slices| self.stream.try_write(slices));
-        if n > 0 {
-            let total = &self.client.shared.total_net_out;
-            total.store(total.load(Relaxed) + n as u64, Relaxed);
-            self.server.stats.here(|stats| {
-                stats.net_output_bytes.add(n as u64);
-                stats.writes.add(1);
-            });
-        }
-        match result {
-            Err(error) if error.kind() != ErrorKind::WouldBlock => Err(error),
-            _ => Ok(()),
-        }
+        warn_of_output_limit(&self.client.shared, self.server.clock.now_ms());
+        Err(ErrorKind::ConnectionAborted.into())
     }
 
     /// Sends what the socket takes of `self.out`.
@@ -496,17 +463,11 @@ impl Connection {
     /// # Errors
     /// The socket's.
     pub fn flush(&mut self) -> io::Result<()> {
-        let mut out = std::mem::take(&mut self.out);
-        let sent = self.send(&mut out);
-        if out.is_empty() {
-            out.shrink(KEPT_OUT_BYTES);
-            if self.client.shared.mail_bytes() > 0 {
-                self.client.shared.call();
-            }
+        let sent = self.peer.send(&mut self.out);
+        if self.out.is_empty() {
+            // What is idle keeps no buffer.
+            self.out = Out::default();
         }
-        self.client.shared.out_bytes.store(out.len(), Relaxed);
-        self.client.shared.out_capacity.store(out.capacity(), Relaxed);
-        self.out = out;
         sent
     }
 
@@ -522,7 +483,7 @@ impl Connection {
                 if self.out.is_empty() {
                     return Ok(());
                 }
-                poll_fn(|cx| self.stream.poll_write_ready(cx)).await?;
+                poll_fn(|cx| self.peer.stream.poll_write_ready(cx)).await?;
             }
         };
         tokio::time::timeout(PATIENCE, all).await.unwrap_or_else(|_| Err(ErrorKind::TimedOut.into()))
@@ -533,7 +494,7 @@ impl Connection {
     /// # Errors
     /// The socket's, its end, or more than `client-query-buffer-limit`.
     pub fn read_ahead(&mut self) -> io::Result<()> {
-        BUFFERS.with_borrow_mut(|buffers| match self.stream.try_read(&mut buffers.read) {
+        BUFFERS.with_borrow_mut(|buffers| match self.peer.stream.try_read(&mut buffers.read) {
             Ok(0) => Err(ErrorKind::UnexpectedEof.into()),
             Ok(n) => {
                 self.count_read(n);
@@ -555,7 +516,7 @@ impl Connection {
     /// The socket's, or a protocol error.
     pub fn read_requests(&mut self, mut take: impl FnMut(&mut Client, &[Arg<'_>])) -> io::Result<()> {
         BUFFERS.with_borrow_mut(|buffers| {
-            match self.stream.try_read(&mut buffers.read) {
+            match self.peer.stream.try_read(&mut buffers.read) {
                 Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
                 Ok(n) => {
                     self.count_read(n);
@@ -655,19 +616,6 @@ impl Connection {
         }
         Ok(())
     }
-}
-
-/// Lets the thread's other tasks that are ready have their turn.
-async fn after_the_others() {
-    let mut waited = false;
-    poll_fn(|cx| {
-        if std::mem::replace(&mut waited, true) {
-            return Poll::Ready(());
-        }
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
 }
 
 #[cfg(test)]

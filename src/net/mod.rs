@@ -8,6 +8,7 @@
 pub mod connection;
 pub mod dial;
 pub mod listener;
+pub mod outbox;
 pub mod simulated;
 pub mod stream;
 pub mod threads;

@@ -4,9 +4,8 @@ use super::simulated::Socket;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 use std::io::{self, ErrorKind, IoSlice};
 use std::os::fd::AsFd;
-use std::pin::pin;
-use std::task::{Context, Poll, Waker};
-use tokio::io::{AsyncReadExt as _, Interest};
+use std::task::{Context, Poll};
+use tokio::io::Interest;
 use tokio::net::{TcpStream, UnixStream};
 
 /// A connected socket.
@@ -58,11 +57,17 @@ impl Stream {
     ///
     /// # Errors
     /// As [`Stream::try_read`].
-    pub fn try_read_buf(&mut self, buf: &mut Vec<u8>, room: usize) -> io::Result<usize> {
+    pub fn try_read_buf(&self, buf: &mut Vec<u8>, room: usize) -> io::Result<usize> {
         let mut limited = bytes::BufMut::limit(&mut *buf, room);
         match self {
-            Stream::Tcp(stream) => at_once(stream.read_buf(&mut limited)),
-            Stream::Unix(stream) => at_once(stream.read_buf(&mut limited)),
+            Stream::Tcp(stream) => {
+                let read = stream.try_read_buf(&mut limited)?;
+                Ok(emptied(read, room, |at_end| stream.try_io(Interest::READABLE, at_end)))
+            }
+            Stream::Unix(stream) => {
+                let read = stream.try_read_buf(&mut limited)?;
+                Ok(emptied(read, room, |at_end| stream.try_io(Interest::READABLE, at_end)))
+            }
             Stream::Simulated(socket) => {
                 let before = buf.len();
                 buf.resize(before + room.min(SIMULATED_READ_BYTES), 0);
@@ -122,10 +127,14 @@ fn recv_at_once(
     if read > 0 { Ok(read) } else { result }
 }
 
-/// What an operation comes to without waiting. Whoever waits for it afterwards waits with [`Stream::poll_read_ready`].
-fn at_once(operation: impl Future<Output = io::Result<usize>>) -> io::Result<usize> {
-    match pin!(operation).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(result) => result,
-        Poll::Pending => Err(ErrorKind::WouldBlock.into()),
+/// Tells a socket's keeper of readiness (`try_io`) that a read which did not fill its room has emptied it. Returns `read`.
+fn emptied(
+    read: usize,
+    room: usize,
+    try_io: impl FnOnce(fn() -> io::Result<usize>) -> io::Result<usize>,
+) -> usize {
+    if (1..room).contains(&read) {
+        let _ = try_io(|| Err(ErrorKind::WouldBlock.into()));
     }
+    read
 }

@@ -1,5 +1,6 @@
 //! The I/O threads: each a current-thread runtime that owns its connections.
 
+use super::outbox;
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
@@ -70,13 +71,14 @@ impl IoThreads {
 }
 
 fn start_thread(number: usize, mut stop: watch::Receiver<bool>) -> io::Result<Thread> {
-    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let runtime = outbox::attend(Builder::new_current_thread().enable_all()).build()?;
     let handle = runtime.handle().clone();
     std::thread::Builder::new().name(format!("io_thd_{number}")).spawn(move || {
         runtime.block_on(async {
             // An error says that the sender is gone, which is a stop as well.
             let _ = stop.wait_for(|stop| *stop).await;
         });
+        outbox::send_all();
     })?;
     Ok(Thread { runtime: handle, load: Arc::default() })
 }

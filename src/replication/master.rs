@@ -308,7 +308,7 @@ impl Link<'_> {
         self.check_limits()?;
         if had_something && self.queue.is_empty() {
             // There may be more to send: see first, but let others of this thread have their turn.
-            tokio::task::yield_now().await;
+            crate::net::outbox::yield_now().await;
             return self.read();
         }
         let Ok(wake) = tokio::time::timeout(TICK, self.conn.wait(!self.queue.is_empty(), true)).await else {
@@ -325,7 +325,7 @@ impl Link<'_> {
         while !self.queue.is_empty() {
             let slices: Vec<IoSlice<'_>> =
                 self.queue.iter().take(16).map(|piece| IoSlice::new(piece)).collect();
-            match self.conn.stream.try_write(&slices) {
+            match self.conn.peer.stream.try_write(&slices) {
                 Ok(n) => {
                     self.server.stats.repl_output_bytes.fetch_add(n as u64, Relaxed);
                     advance(&mut self.queue, n);

@@ -8,6 +8,7 @@ use super::workload::{self, DATABASES, Habits};
 use super::{coverage::Coverage, mix, transcript};
 use parking_lot::Mutex;
 use redpoll::config::Config;
+use redpoll::net::outbox::attend;
 use redpoll::replication::link::State;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -106,7 +107,7 @@ fn config(rng: &mut Rng, plan: &Plan) -> Config {
 pub fn run(seed: u64, loud: bool) -> Result<Coverage, String> {
     let directory = scratch(seed);
     let mut runtime = tokio::runtime::Builder::new_current_thread();
-    let runtime = runtime.enable_time().start_paused(true).build().expect("a runtime can be made");
+    let runtime = attend(runtime.enable_time().start_paused(true)).build().expect("a runtime can be made");
     let result = runtime.block_on(async {
         let _printing = loud.then(transcript::print);
         Story::new(seed, loud, &directory).tell().await
