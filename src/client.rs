@@ -184,8 +184,6 @@ pub enum Takeover {
     Migrate(crate::migrate::Order),
     /// A blocking command: no further request is read until `Client::waiter` has ended.
     Block,
-    /// Nothing is read for so long (DEBUG SLEEP, without blocking the thread).
-    Sleep { ms: u64 },
 }
 
 impl Client {

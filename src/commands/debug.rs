@@ -19,6 +19,7 @@ use crate::resp::Proto;
 use crate::types::Limits;
 use crate::types::list::{List, NodeRef};
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 /// The family's rows.
 pub const ROWS: &[Row] = &[DEBUG];
@@ -103,7 +104,7 @@ fn help(call: &mut Call<'_, '_>) -> Result<(), Error> {
         "SET-SKIP-CHECKSUM-VALIDATION <0|1>",
         "    Enables or disables checksum checks for RDB files and RESTORE's payload.",
         "SLEEP <seconds>",
-        "    Read nothing from this connection for <seconds>. Decimals allowed.",
+        "    Stop the server for <seconds>. Decimals allowed.",
     ];
     call.reply.help("debug", LINES);
     Ok(())
@@ -144,11 +145,11 @@ fn set_skip_checksums(call: &mut Call<'_, '_>) -> Result<(), Error> {
 /// The longest DEBUG SLEEP, in seconds: a year.
 const SLEEP_MAX_SECS: f64 = 365.0 * 86_400.0;
 
-/// Sleeps for this connection alone; others go on, unlike in Redis.
+/// Sleeps, holding all shards: what this command is for is a server that does not answer.
 fn sleep(call: &mut Call<'_, '_>) -> Result<(), Error> {
     let secs: f64 =
         std::str::from_utf8(call.args.at(2)).ok().and_then(|text| text.parse().ok()).unwrap_or(0.0);
-    call.client.takeover = Some(Takeover::Sleep { ms: (secs.clamp(0.0, SLEEP_MAX_SECS) * 1000.0) as u64 });
+    std::thread::sleep(Duration::from_secs_f64(secs.clamp(0.0, SLEEP_MAX_SECS)));
     call.reply.ok();
     Ok(())
 }
@@ -347,8 +348,9 @@ mod tests {
         assert_ne!(bench.server.log.lock().ids.id, ids.id);
         bench.check("debug set-active-expire 0", "+OK");
         assert!(!bench.server.active_expire.load(Relaxed));
-        bench.check("debug sleep 0.25", "+OK");
-        assert_eq!(bench.client.takeover, Some(Takeover::Sleep { ms: 250 }));
+        let before = bench.server.clock.instant();
+        bench.check("debug sleep 0.05", "+OK");
+        assert!(before.elapsed() >= Duration::from_millis(50));
         bench.check("debug error \"a\\nb c\"", "-a b c");
         for wrong in ["nosuch", "sleep", "digest foo", "populate 1 2 3 4"] {
             let name = wrong.split(' ').next().unwrap_or_default();

@@ -559,7 +559,6 @@ impl Connection {
 
     async fn take_over(&mut self) -> io::Result<()> {
         match self.client.takeover.take() {
-            Some(Takeover::Sleep { ms }) => tokio::time::sleep(Duration::from_millis(ms)).await,
             Some(Takeover::Block) => {
                 if let Some(waiter) = self.client.waiter.take() {
                     crate::blocked::wait(self, &waiter).await?;

@@ -66,7 +66,7 @@ impl List {
     pub fn is_empty(&self) -> bool {
         match self {
             List::Packed(pack) => pack.is_empty(),
-            List::Quick(_) => false,
+            List::Quick(quick) => quick.is_empty(),
         }
     }
 

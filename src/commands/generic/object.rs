@@ -145,6 +145,8 @@ mod tests {
             ("object encoding s", "$6 intset"),
             ("sadd s a", ":1"),
             ("object encoding s", "$9 hashtable"),
+            ("sort nothing store l", ":0"),
+            ("exists l", ":0"),
             ("config get compatible-encodings", "*2 $20 compatible-encodings $3 7.0"),
         ] {
             bench.check(line, reply);

@@ -154,6 +154,7 @@ fn a_list_may_be_a_quicklist_from_its_first_element() {
     builder.push(b"loaded", &limits);
     check_encoding(&builder.finish(&limits), "quicklist");
     assert!(list.pop(End::Back, &limits, |_| ()).is_some() && list.is_empty());
+    assert!(Builder::default().finish(&limits).is_empty());
     // One that was small when the limit came.
     let mut list = list_of(3, &super::tests::limits(-2, 0));
     check_encoding(&list, "listpack");
