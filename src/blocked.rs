@@ -248,7 +248,7 @@ async fn until_ended(conn: &mut Connection, waiter: &Waiter) -> io::Result<()> {
     while !waiter.has_ended() {
         let wake = conn.wait(!conn.out.is_empty(), true);
         let woken = match until {
-            Some(until) => tokio::time::timeout_at(until, wake).await.ok(),
+            Some(until) => crate::clock::timeout_at(until, wake).await.ok(),
             None => Some(wake.await),
         };
         let Some(wake) = woken.transpose()? else {

@@ -333,6 +333,8 @@ pub struct Shared {
     pub total_net_out: AtomicU64,
     pub total_commands: AtomicU64,
     mailbox: Mutex<Mailbox>,
+    /// Is there something in the mailbox? Written under its lock.
+    has_mail: AtomicBool,
     called: AtomicBool,
     waker: AtomicWaker,
 }
@@ -375,6 +377,7 @@ impl Shared {
             total_net_out: AtomicU64::new(0),
             total_commands: AtomicU64::new(0),
             mailbox: Mutex::new(Mailbox { out: Out::default(), limit: NO_LIMIT, over_soft_since_ms: None }),
+            has_mail: AtomicBool::new(false),
             called: AtomicBool::new(false),
             waker: AtomicWaker::new(),
         }
@@ -431,6 +434,7 @@ impl Shared {
         }
         let mut mailbox = self.mailbox.lock();
         write(&mut mailbox.out);
+        self.has_mail.store(!mailbox.out.is_empty(), Relaxed);
         if mailbox.is_over(self.out_bytes.load(Relaxed), now_ms) {
             mailbox.out = Out::default();
             drop(mailbox);
@@ -442,9 +446,15 @@ impl Shared {
     pub fn collect_mail(&self, out: &mut Out) {
         let mut mailbox = self.mailbox.lock();
         mailbox.out.append_to(out);
+        self.has_mail.store(false, Relaxed);
         if self.out_bytes.load(Relaxed) as u64 <= mailbox.limit.soft {
             mailbox.over_soft_since_ms = None;
         }
+    }
+
+    /// Does anything wait in the mailbox? Known for certain to who was called for it.
+    pub fn has_mail(&self) -> bool {
+        self.has_mail.load(Relaxed)
     }
 
     /// Bytes that wait in the mailbox.

@@ -1,8 +1,10 @@
 //! Time, asked for here and nowhere else, so that a run can be replayed with another clock.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use tokio::runtime::Handle;
+use tokio::time::{Sleep, Timeout};
 
 /// Where time comes from.
 #[derive(Debug, Default)]
@@ -35,9 +37,45 @@ const NOW_MAX_AGE: Duration = Duration::from_millis(1);
 const READING_MAX_AGE: Duration = Duration::from_millis(10);
 
 thread_local! {
+    /// The runtime that keeps this thread's timers, where its own keeps none.
+    static TIMERS: OnceCell<Handle> = const { OnceCell::new() };
     /// The system's Unix time at some moment not long ago.
     static READING: Cell<Option<(Instant, Duration)>> = const { Cell::new(None) };
 }
+
+/// Has `runtime` keep the timers of this thread. A runtime without timers of its own reads no clock when it sleeps and wakes, which
+/// for an I/O thread is with almost every request.
+pub fn keep_timers_on(runtime: Handle) {
+    TIMERS.with(|timers| timers.set(runtime).expect("a thread asks for this once"));
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is what stands for them")]
+mod timers {
+    use super::*;
+
+    fn with_timers<T>(make: impl FnOnce() -> T) -> T {
+        TIMERS.with(|timers| {
+            let _entered = timers.get().map(Handle::enter);
+            make()
+        })
+    }
+
+    /// Waits so long.
+    pub fn sleep(time: Duration) -> Sleep {
+        with_timers(|| tokio::time::sleep(time))
+    }
+
+    /// Waits for `future`, but no longer than this.
+    pub fn timeout<F: Future>(time: Duration, future: F) -> Timeout<F> {
+        with_timers(|| tokio::time::timeout(time, future))
+    }
+
+    /// Waits for `future`, but not beyond this moment.
+    pub fn timeout_at<F: Future>(end: tokio::time::Instant, future: F) -> Timeout<F> {
+        with_timers(|| tokio::time::timeout_at(end, future))
+    }
+}
+pub use timers::{sleep, timeout, timeout_at};
 
 impl BatchTime {
     /// A batch begins.

@@ -16,8 +16,10 @@ use crate::server::Server;
 use crate::snapshot::StartError;
 use parking_lot::Mutex;
 use std::io;
+use std::mem::ManuallyDrop;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 
@@ -60,7 +62,8 @@ pub fn run(loaded: Loaded) -> i32 {
     logging::set_role(if loaded.config.replicaof.is_some() { Role::Replica } else { Role::Master });
     announce(&loaded);
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
+        // The I/O threads' timers are kept by it until the process ends.
+        Ok(runtime) => ManuallyDrop::new(runtime),
         Err(error) => return fail(&format!("Cannot start the control thread: {error}")),
     };
     let server = Server::with_file(loaded.config, loaded.file);
@@ -116,8 +119,8 @@ async fn serve(server: &Arc<Server>) -> Result<i32, String> {
     if tcp.is_empty() && unix.is_none() {
         return Err("Configured to not listen anywhere, exiting.".into());
     }
-    let threads =
-        IoThreads::start(config.io_threads).map_err(|error| format!("Cannot start I/O threads: {error}"))?;
+    let threads = IoThreads::start(config.io_threads, &Handle::current())
+        .map_err(|error| format!("Cannot start I/O threads: {error}"))?;
     server.set_io_threads(threads);
     tracing::warn!("Server initialized");
     if let Some((host, port)) = &config.replicaof {
@@ -317,7 +320,7 @@ async fn wait_for_replicas(server: &Arc<Server>, limit: Duration) {
             acknowledged.await;
         }
     };
-    if tokio::time::timeout(limit, all).await.is_err() {
+    if crate::clock::timeout(limit, all).await.is_err() {
         tracing::warn!("Lagging replicas did not acknowledge all writes in time.");
     }
 }

@@ -13,7 +13,8 @@
 //!
 //! - **Layers.** net → resp → command → keyspace → types. `rdb` knows bytes in, bytes out. Types know no clients, time or
 //!   replies. Only `net`, `replication::{link, master, wait}`, `migrate`, `control` and `cron` await. Nobody matches on a command's name
-//!   outside its row; nobody but [`clock`] asks the time, nobody but [`world`] the operating system for chance.
+//!   outside its row; nobody but [`clock`] asks the time, nobody but [`world`] the operating system for chance. An I/O thread's
+//!   runtime has no timers: [`clock::sleep`] and the like have them kept by the control thread's (clippy.toml watches over it).
 //! - **One gate.** A stored value changes in [`keyspace::shard`] alone: there the running snapshot gets the old value first, WATCH
 //!   hears of it, the expiry index follows. An object changes through a [`keyspace::Edit`], which does the same when it is dropped.
 //! - **A turn.** A connection reads once, runs what came and posts its replies; they are sent when the thread has nothing else to run

@@ -175,7 +175,7 @@ impl Migration<'_> {
         let order = self.order;
         let timeout = Duration::from_millis(order.timeout_ms);
         let dialled =
-            tokio::time::timeout(timeout, dial(&self.connection.server, &order.host, order.port)).await;
+            crate::clock::timeout(timeout, dial(&self.connection.server, &order.host, order.port)).await;
         let Ok(Ok(stream)) = dialled else { return Err(error::MIGRATE_CONNECT) };
         let mut peer = Peer { stream, timeout, unread: Vec::new() };
         let mut requests = Vec::new();
@@ -242,7 +242,7 @@ impl Hand {
         let mut out = Out::default();
         while let Err(Busy) = execute(&mut self.client, &self.server, &args[..], &mut out, PATIENCE) {
             // The server ends, or goes on after all.
-            tokio::time::sleep(ENDING_PAUSE).await;
+            crate::clock::sleep(ENDING_PAUSE).await;
         }
         std::mem::take(out.bytes())
     }
@@ -329,6 +329,6 @@ impl Peer {
     }
 
     async fn within(&self, ready: impl Future<Output = io::Result<()>>) -> io::Result<()> {
-        tokio::time::timeout(self.timeout, ready).await.unwrap_or_else(|_| Err(ErrorKind::TimedOut.into()))
+        crate::clock::timeout(self.timeout, ready).await.unwrap_or_else(|_| Err(ErrorKind::TimedOut.into()))
     }
 }

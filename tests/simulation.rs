@@ -18,6 +18,8 @@
 //! REDPOLL_SIM_SEED=17 cargo test --test simulation replay          one, with all that its servers log
 //! ```
 
+#![allow(clippy::disallowed_methods, reason = "the runtime of a simulation has its own, virtual, time")]
+
 #[path = "simulation/contents.rs"]
 mod contents;
 #[path = "simulation/coverage.rs"]

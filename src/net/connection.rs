@@ -148,7 +148,7 @@ impl Connection {
                 }
                 Turn::Busy => {
                     if self.server.is_ending() {
-                        tokio::time::sleep(ENDING_PAUSE).await;
+                        crate::clock::sleep(ENDING_PAUSE).await;
                     }
                     outbox::yield_now().await;
                     turn = self.resume()?;
@@ -486,7 +486,7 @@ impl Connection {
                 poll_fn(|cx| self.peer.stream.poll_write_ready(cx)).await?;
             }
         };
-        tokio::time::timeout(PATIENCE, all).await.unwrap_or_else(|_| Err(ErrorKind::TimedOut.into()))
+        crate::clock::timeout(PATIENCE, all).await.unwrap_or_else(|_| Err(ErrorKind::TimedOut.into()))
     }
 
     /// Reads once and keeps what came for later: a connection that waits for something finds out that its peer has gone.

@@ -172,7 +172,7 @@ async fn accept_unix(server: Arc<Server>, listener: UnixListener) {
 /// Accepting fails when file descriptors run out: better a pause than a loop.
 async fn back_off(error: &io::Error) {
     tracing::warn!("Accepting client connection: {}", text(error));
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    crate::clock::sleep(Duration::from_millis(100)).await;
 }
 
 fn admit_tcp(server: &Arc<Server>, stream: tokio::net::TcpStream, peer: SocketAddr) -> io::Result<()> {

@@ -44,7 +44,7 @@ impl Peer {
                 stats.writes.add(1);
             });
         }
-        if out.is_empty() && self.shared.mail_bytes() > 0 {
+        if out.is_empty() && self.shared.has_mail() {
             // It waited for its turn behind these.
             self.shared.call();
         }

@@ -1,6 +1,7 @@
 //! The I/O threads: each a current-thread runtime that owns its connections.
 
 use super::outbox;
+use crate::clock;
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
@@ -36,13 +37,14 @@ impl Drop for Place {
 }
 
 impl IoThreads {
-    /// Starts `count` threads.
+    /// Starts `count` threads. Their timers are kept by `timers`, a runtime that must outlive them.
     ///
     /// # Errors
     /// When a thread or its reactor cannot be made.
-    pub fn start(count: usize) -> io::Result<IoThreads> {
+    pub fn start(count: usize, timers: &Handle) -> io::Result<IoThreads> {
         let (stop, _) = watch::channel(false);
-        let threads = (0..count).map(|n| start_thread(n, stop.subscribe())).collect::<io::Result<_>>()?;
+        let start = |number| start_thread(number, stop.subscribe(), timers.clone());
+        let threads = (0..count).map(start).collect::<io::Result<_>>()?;
         Ok(IoThreads { threads, stop })
     }
 
@@ -70,10 +72,11 @@ impl IoThreads {
     }
 }
 
-fn start_thread(number: usize, mut stop: watch::Receiver<bool>) -> io::Result<Thread> {
-    let runtime = outbox::attend(Builder::new_current_thread().enable_all()).build()?;
+fn start_thread(number: usize, mut stop: watch::Receiver<bool>, timers: Handle) -> io::Result<Thread> {
+    let runtime = outbox::attend(Builder::new_current_thread().enable_io()).build()?;
     let handle = runtime.handle().clone();
     std::thread::Builder::new().name(format!("io_thd_{number}")).spawn(move || {
+        clock::keep_timers_on(timers);
         runtime.block_on(async {
             // An error says that the sender is gone, which is a stop as well.
             let _ = stop.wait_for(|stop| *stop).await;

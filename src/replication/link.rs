@@ -191,11 +191,11 @@ async fn follow(server: &Arc<Server>, target: &Target) {
                     pause = TICK;
                     continue;
                 }
-                tokio::time::sleep(TICK).await;
+                crate::clock::sleep(TICK).await;
             }
             End::Failed(text) => {
                 tracing::warn!("{text}");
-                tokio::time::sleep(pause).await;
+                crate::clock::sleep(pause).await;
                 pause = (pause * 2).min(BACK_OFF_MAX);
             }
         }
@@ -241,7 +241,7 @@ impl Session<'_> {
         let (host, port) = (self.target.host.as_str(), self.target.port);
         let timeout = Duration::from_secs(self.server.config.load().repl_timeout.max(1) as u64);
         let connect = dial(self.server, host, port);
-        match tokio::time::timeout(timeout, connect).await {
+        match crate::clock::timeout(timeout, connect).await {
             Ok(result) => result
                 .map_err(|error| End::Lost(format!("Error condition on socket for SYNC: {}", short(&error)))),
             Err(_) => Err(End::Lost("Timeout connecting to the MASTER...".into())),
@@ -428,7 +428,7 @@ impl Session<'_> {
                 (acknowledge, acked_at) = (false, Instant::now());
             }
             let until = TICK.saturating_sub(acked_at.elapsed());
-            match tokio::time::timeout(until, wire.wait_readable()).await {
+            match crate::clock::timeout(until, wire.wait_readable()).await {
                 Ok(result) => {
                     result?;
                     wire.take()?;
@@ -502,7 +502,7 @@ impl<'a> Wire<'a> {
 
     /// A master that takes nothing and says nothing is given up as one that says nothing.
     async fn wait_writable(&self) -> Result<(), End> {
-        match tokio::time::timeout(TICK, poll_fn(|cx| self.stream.poll_write_ready(cx))).await {
+        match crate::clock::timeout(TICK, poll_fn(|cx| self.stream.poll_write_ready(cx))).await {
             Ok(result) => Ok(result?),
             Err(_) => self.check_silence("MASTER timeout: no data nor PING received..."),
         }
@@ -528,7 +528,7 @@ impl<'a> Wire<'a> {
     /// Waits for bytes and reads them; a master that is silent for `repl-timeout` is given up.
     async fn read(&mut self) -> Result<(), End> {
         loop {
-            match tokio::time::timeout(TICK, self.wait_readable()).await {
+            match crate::clock::timeout(TICK, self.wait_readable()).await {
                 Ok(result) => {
                     result?;
                     let before = self.buffered().len();

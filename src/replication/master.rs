@@ -311,7 +311,7 @@ impl Link<'_> {
             crate::net::outbox::yield_now().await;
             return self.read();
         }
-        let Ok(wake) = tokio::time::timeout(TICK, self.conn.wait(!self.queue.is_empty(), true)).await else {
+        let Ok(wake) = crate::clock::timeout(TICK, self.conn.wait(!self.queue.is_empty(), true)).await else {
             return Ok(());
         };
         let wake = wake?;

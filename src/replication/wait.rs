@@ -60,6 +60,6 @@ pub async fn wait(conn: &mut Connection, replicas: usize, timeout_ms: u64, offse
 async fn sleep(time: Duration) {
     match time {
         Duration::MAX => std::future::pending().await,
-        time => tokio::time::sleep(time).await,
+        time => crate::clock::sleep(time).await,
     }
 }
