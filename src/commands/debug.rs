@@ -142,14 +142,15 @@ fn set_skip_checksums(call: &mut Call<'_, '_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// The longest DEBUG SLEEP, in seconds: a year.
-const SLEEP_MAX_SECS: f64 = 365.0 * 86_400.0;
-
 /// Sleeps, holding all shards: what this command is for is a server that does not answer.
 fn sleep(call: &mut Call<'_, '_>) -> Result<(), Error> {
     let secs: f64 =
         std::str::from_utf8(call.args.at(2)).ok().and_then(|text| text.parse().ok()).unwrap_or(0.0);
-    std::thread::sleep(Duration::from_secs_f64(secs.clamp(0.0, SLEEP_MAX_SECS)));
+    let micros = secs * 1e6;
+    // What no clock can count is not slept, as in Redis.
+    if (0.0..i64::MAX as f64).contains(&micros) {
+        std::thread::sleep(Duration::from_micros(micros as u64));
+    }
     call.reply.ok();
     Ok(())
 }
@@ -351,6 +352,9 @@ mod tests {
         let before = bench.server.clock.instant();
         bench.check("debug sleep 0.05", "+OK");
         assert!(before.elapsed() >= Duration::from_millis(50));
+        for no_time in ["nan", "inf", "-inf", "1e300", "-1", "x"] {
+            bench.check(&format!("debug sleep {no_time}"), "+OK");
+        }
         bench.check("debug error \"a\\nb c\"", "-a b c");
         for wrong in ["nosuch", "sleep", "digest foo", "populate 1 2 3 4"] {
             let name = wrong.split(' ').next().unwrap_or_default();
