@@ -2,12 +2,13 @@
 //!
 //! One thread sends what is due, another reads; a reply's latency counts from the time at which its operation was due. Where the
 //! machine is busy the sender itself wakes late: that is measured beside, since it is in the latencies too. Where they may (root), both
-//! threads take the highest priority, so that it is the server that is late.
+//! threads run as real-time ones, so that it is the server that is late.
 
 use super::harness::Noise;
 use super::harness::support::client::encode_command;
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -65,11 +66,11 @@ impl Load {
     }
 }
 
-/// Takes the highest priority for this thread, if it may.
+/// Has this thread run before all that is not real-time, if it may: by priorities among the others alone it would wait for the end of
+/// somebody's slice, some milliseconds.
 fn go_first() {
-    const HIGHEST: i32 = -20;
-    // Linux gives each thread a priority of its own.
-    let _ = rustix::process::setpriority_process(None, HIGHEST);
+    let thread = rustix::thread::gettid().to_string();
+    let _ = Command::new("chrt").args(["--fifo", "--pid", "1", &thread]).stderr(Stdio::null()).status();
 }
 
 /// Sends what is due until it is over; returns the latest waking.
