@@ -9,6 +9,7 @@ mod support;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use support::crc64;
 use support::server::{Server, binary_under_test, find_redis};
 
 /// The newest version that the oracle reads.
@@ -57,7 +58,7 @@ impl Golden {
 
     fn put_word(&mut self, word: &str) {
         if word == "CRC" {
-            self.bytes.extend(checksum(&self.bytes).to_le_bytes());
+            self.bytes.extend(crc64(&self.bytes).to_le_bytes());
         } else {
             assert_eq!(word.len(), 2, "{}: {word}", self.name);
             let byte = u8::from_str_radix(word, 16).unwrap_or_else(|e| panic!("{}: {word}: {e}", self.name));
@@ -82,15 +83,6 @@ impl Golden {
             assert_eq!(found.trim_end(), reply, "{} in {}: {command}", binary.display(), self.name);
         }
     }
-}
-
-/// CRC-64/REDIS ("Jones"), bit by bit: polynomial ad93d23594c935a9, reflected, no inversion.
-fn checksum(bytes: &[u8]) -> u64 {
-    const REFLECTED: u64 = 0xad93_d235_94c9_35a9u64.reverse_bits();
-    bytes.iter().fold(0, |crc, byte| {
-        (0..8)
-            .fold(crc ^ u64::from(*byte), |crc, _| if crc & 1 == 1 { crc >> 1 ^ REFLECTED } else { crc >> 1 })
-    })
 }
 
 fn files() -> Vec<Golden> {

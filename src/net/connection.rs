@@ -287,8 +287,8 @@ impl Connection {
         self.process(&pending, buffers)
     }
 
-    /// Runs the requests at the beginning of `data` and keeps what is left. The replies are in `self.out` afterwards, or sent
-    /// if they are many or the connection has something else to do than to read on.
+    /// Runs the requests at the beginning of `data` and keeps what is left. The replies are posted, or sent if they are many or
+    /// the connection has something else to do than to read on; what the socket did not take is in `self.out` afterwards.
     fn process(&mut self, data: &[u8], buffers: &mut Buffers) -> io::Result<Turn> {
         let out = &mut buffers.out;
         debug_assert!(out.is_empty() && self.pending.is_empty());

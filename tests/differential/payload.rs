@@ -7,13 +7,7 @@
 /// The RDB version of the payloads: the one that every supported peer reads.
 const RDB_VERSION: u16 = 10;
 
-/// CRC-64/Jones, reflected, as RDB uses it.
-fn crc64(bytes: &[u8]) -> u64 {
-    const POLYNOMIAL_REFLECTED: u64 = 0x95ac_9329_ac4b_c9b5;
-    bytes.iter().fold(0, |crc, byte| {
-        (0..8).fold(crc ^ u64::from(*byte), |crc, _| (crc >> 1) ^ (POLYNOMIAL_REFLECTED * (crc & 1)))
-    })
-}
+use crate::support::crc64;
 
 /// A type byte and value, with a version and a good checksum.
 pub fn seal(body: &[u8], version: u16) -> Vec<u8> {

@@ -20,3 +20,11 @@ pub fn wait_until(what: &str, deadline: Duration, mut holds: impl FnMut() -> boo
         std::thread::sleep(Duration::from_millis(5));
     }
 }
+
+/// CRC-64/Jones, reflected, as RDB uses it: bit by bit, so that it shares nothing with the server's.
+pub fn crc64(bytes: &[u8]) -> u64 {
+    const POLYNOMIAL_REFLECTED: u64 = 0x95ac_9329_ac4b_c9b5;
+    bytes.iter().fold(0, |crc, byte| {
+        (0..8).fold(crc ^ u64::from(*byte), |crc, _| (crc >> 1) ^ (POLYNOMIAL_REFLECTED * (crc & 1)))
+    })
+}
