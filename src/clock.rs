@@ -35,12 +35,37 @@ pub struct BatchTime {
 const NOW_MAX_AGE: Duration = Duration::from_millis(1);
 /// How long a thread reckons Unix time from one reading of it: if the system's clock is set, a batch knows after this time.
 const READING_MAX_AGE: Duration = Duration::from_millis(10);
+/// How far Unix time as a thread reckons it may be behind the system's.
+const READING_MAX_LAG: Duration = Duration::from_micros(20);
 
 thread_local! {
     /// The runtime that keeps this thread's timers, where its own keeps none.
     static TIMERS: OnceCell<Handle> = const { OnceCell::new() };
     /// The system's Unix time at some moment not long ago.
-    static READING: Cell<Option<(Instant, Duration)>> = const { Cell::new(None) };
+    static READING: Cell<Option<Reading>> = const { Cell::new(None) };
+}
+
+/// The system's Unix time and the moment at which it was that late or a little later: what is reckoned from it is never in the
+/// future. (A redis-server that is told of a delivery in the future, in XCLAIM, puts its own time in the place.)
+#[derive(Clone, Copy, Debug)]
+struct Reading {
+    at: Instant,
+    unix: Duration,
+}
+
+impl Reading {
+    /// Of Unix time read after `before` and before `after`. None if too long passed between them, because the thread lost its
+    /// processor.
+    fn new(before: Instant, unix: Duration, after: Instant) -> Option<Reading> {
+        (after.duration_since(before) <= READING_MAX_LAG).then_some(Reading { at: after, unix })
+    }
+
+    /// Unix time at `now`. None if the reading is too old.
+    #[inline]
+    fn unix_at(self, now: Instant) -> Option<Duration> {
+        let age = now.duration_since(self.at);
+        (age < READING_MAX_AGE).then(|| self.unix + age)
+    }
 }
 
 /// Has `runtime` keep the timers of this thread. A runtime without timers of its own reads no clock when it sleeps and wakes, which
@@ -124,15 +149,12 @@ impl Clock {
         if self.runtime.is_some() || self.frozen_ms.load(Ordering::Relaxed) != 0 {
             return self.now_ms();
         }
-        let recent = READING.get().map(|(at, unix)| (now.duration_since(at), unix));
-        let unix = match recent.filter(|(age, _)| *age < READING_MAX_AGE) {
-            Some((age, unix)) => unix + age,
-            None => {
-                let unix = self.unix_time();
-                READING.set(Some((now, unix)));
-                unix
-            }
-        };
+        let reckoned = READING.get().and_then(|reading| reading.unix_at(now));
+        let unix = reckoned.unwrap_or_else(|| {
+            let unix = self.unix_time();
+            READING.set(Reading::new(now, unix, self.instant()));
+            unix
+        });
         unix.as_millis() as i64
     }
 
@@ -160,6 +182,31 @@ impl Clock {
         match &self.runtime {
             None => SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(),
             Some(origin) => origin.unix + origin.at.elapsed(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// However a thread is interrupted while it reads the clock, it never reckons a time that is yet to come.
+    #[test]
+    fn reckoned_time_is_never_in_the_future() {
+        const MICROSECOND: Duration = Duration::from_micros(1);
+        let start = Instant::now();
+        let true_unix = |at: Instant| Duration::from_secs(1_800_000_000) + at.duration_since(start);
+        for (to_unix, to_after) in [(0, 0), (1, 1), (0, 20), (20, 0), (5000, 1), (1, 5000)] {
+            let read_at = start + to_unix * MICROSECOND;
+            let after = read_at + to_after * MICROSECOND;
+            let reading = Reading::new(start, true_unix(read_at), after);
+            assert_eq!(reading.is_some(), to_unix + to_after <= 20, "{to_unix} {to_after}");
+            for now in [after, after + MICROSECOND, after + Duration::from_millis(9)] {
+                let Some(reckoned) = reading.and_then(|reading| reading.unix_at(now)) else { continue };
+                assert!(reckoned <= true_unix(now), "{to_unix} {to_after}: {reckoned:?} at {now:?}");
+                assert!(reckoned + READING_MAX_LAG >= true_unix(now), "{to_unix} {to_after}: {reckoned:?}");
+            }
+            assert_eq!(reading.and_then(|reading| reading.unix_at(after + READING_MAX_AGE)), None);
         }
     }
 }
