@@ -1,4 +1,5 @@
-//! Active expiry: on a master, keys whose time has come are deleted although nobody asks for them.
+//! Active expiry: on a master, keys whose time has come are deleted although nobody asks for them. On a replica to which clients
+//! may write, those are to which clients gave a time: the others are its master's to expire.
 //!
 //! The index tells what is due, so nothing is sampled and nothing is left behind; a slice under a shard's lock is bounded, so
 //! that a hundred thousand keys that expire in the same second stop nobody.
@@ -15,7 +16,7 @@ const SLICE_KEYS: usize = 100;
 
 /// Deletes what is due, shard by shard; `pause` is awaited between slices so that others of the thread go on.
 pub async fn run(server: &Arc<Server>) {
-    if server.is_replica() || server.is_loading() || !server.active_expire.load(Relaxed) {
+    if server.is_loading() || !server.active_expire.load(Relaxed) {
         return;
     }
     for shard in 0..SHARDS {
@@ -27,23 +28,25 @@ pub async fn run(server: &Arc<Server>) {
 
 /// One slice of one shard. Returns whether more is due.
 fn slice(server: &Arc<Server>, shard: usize) -> bool {
+    let held = Held::one(&server.keyspace, shard);
+    // The role does not change while a shard is held.
     let moment = Moment {
         now_ms: server.clock.now_ms(),
-        viewer: Viewer::OnMaster,
+        viewer: if server.is_replica() { Viewer::OnReplica } else { Viewer::OnMaster },
         access: server.access_policy(),
         no_touch: true,
         seed: 0,
         events: server.events(),
     };
-    let held = Held::one(&server.keyspace, shard);
-    if server.is_replica() {
-        // The role has changed while we waited for the lock: keys are the master's to expire now.
-        return false;
-    }
     let since = server.clock.instant();
     crate::hold::mark(since);
     let mut view = View::new(&server.keyspace, held, 0, moment);
-    let more = view.expire_due(SLICE_KEYS);
+    let more = if moment.viewer == Viewer::OnMaster {
+        view.forget_own();
+        view.expire_due(SLICE_KEYS)
+    } else {
+        view.expire_own(SLICE_KEYS)
+    };
     let mut effects = Effects::new(server.log.is_wanted());
     effects.add_expired(&mut view, server.lazy_expire());
     let grew = effects.append_separately(server);

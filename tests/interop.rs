@@ -95,6 +95,8 @@ macro_rules! pairs {
                 large_values_sync_under_load => large::sync_under_load, $kinds;
                 the_file_of_one_is_loaded_by_the_other => large::file_is_loaded, $kinds;
                 replica_refuses_writes => semantics::replica_refuses_writes, $kinds;
+                writable_replica_expires_what_was_written_there
+                    => semantics::writable_replica_expires_what_was_written_there, $kinds;
             }
         }
     )*};

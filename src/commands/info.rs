@@ -105,6 +105,8 @@ struct Shards {
     misses: u64,
     expired: u64,
     dirty: u64,
+    /// Keys to which clients of a replica gave a time.
+    own_expires: usize,
     databases: Vec<Database>,
 }
 
@@ -120,7 +122,7 @@ impl Shards {
     fn sum(call: &mut Call<'_, '_>) -> Shards {
         let now_ms = call.view.now_ms();
         let databases = vec![Database::default(); usize::from(call.view.databases())];
-        let mut sum = Shards { hits: 0, misses: 0, expired: 0, dirty: 0, databases };
+        let mut sum = Shards { hits: 0, misses: 0, expired: 0, dirty: 0, own_expires: 0, databases };
         call.for_each_shard(|shard| sum.add(shard, now_ms));
         sum
     }
@@ -134,6 +136,7 @@ impl Shards {
             let db = shard.db(number as u16);
             sum.keys += db.len();
             sum.expires += db.expires();
+            self.own_expires += db.own_expires();
             sum.ttl_ms += i128::from(db.expiry().mean_ttl_ms(now_ms)) * db.expires() as i128;
         }
     }

@@ -11,6 +11,7 @@ pub mod edit;
 pub mod entry;
 pub mod events;
 pub mod expiry;
+pub mod own;
 pub mod reaper;
 pub mod shard;
 #[cfg(test)]

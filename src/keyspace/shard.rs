@@ -14,12 +14,14 @@ use super::Hasher;
 use super::blob::{BLOB_MIN_BYTES, Blob};
 use super::entry::{Entry, NewValue, Stored, ValueRef};
 use super::expiry::{ExpiryIndex, HASH_BITS};
+use super::own::OwnExpiries;
 use super::reaper::Reaper;
 use super::table::{Position, Table};
 use super::waiting::Waiting;
 use super::watch::{Event, Watches};
 use crate::types::object::FREE_ELSEWHERE;
 use crate::types::{Object, ObjectType};
+use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
 /// The old state of something that changed while a snapshot runs.
@@ -44,6 +46,8 @@ pub struct Db {
     expiry: ExpiryIndex,
     /// When which hash loses its next field.
     fields: ExpiryIndex,
+    /// Keys to which clients of a replica gave a time.
+    own: Option<Box<OwnExpiries>>,
     /// The database's number when the running snapshot began; SWAPDB moves it along with the tables.
     snapshot_db: u16,
     /// Where the walk stands: `None` when it is through (or none runs).
@@ -64,6 +68,11 @@ impl Db {
     /// Number of keys with a TTL.
     pub fn expires(&self) -> usize {
         self.expiry.len()
+    }
+
+    /// Number of keys to which clients of a replica gave their time.
+    pub fn own_expires(&self) -> usize {
+        self.own.as_deref().map_or(0, OwnExpiries::len)
     }
 
     /// The table, for reading.
@@ -381,6 +390,24 @@ impl Shard {
         part.expiry.change(hash, old, expiry_ms);
         self.changed(db, key);
         true
+    }
+
+    /// Remembers that the time of a key, if it has one, was given by a client of a replica: its master does not know of it and
+    /// will not delete it. O(log n).
+    pub fn remember_own(&mut self, db: u16, hash: u64, key: &[u8]) {
+        if let Some(at_ms) = self.find(db, hash, key).and_then(|at| self.at(db, at).expiry_ms()) {
+            self.db_mut(db).own.get_or_insert_default().insert(key, at_ms);
+        }
+    }
+
+    /// A key to which a client of a replica gave a time that is past, and that time. It is forgotten with this.
+    pub fn take_own_due(&mut self, db: u16, now_ms: i64) -> Option<(i64, Arc<[u8]>)> {
+        self.db_mut(db).own.as_mut()?.take_due(now_ms)
+    }
+
+    /// Forgets all of [`Shard::remember_own`].
+    pub fn forget_own(&mut self) {
+        self.dbs.iter_mut().for_each(|db| db.own = None);
     }
 
     /// A string's bytes for changing in place, at least `len` of them: zeros are added at its end, it is made raw.

@@ -146,7 +146,7 @@ impl<'k> Held<'k> {
 pub enum Viewer {
     /// A client of a master: expired keys are deleted on sight.
     OnMaster,
-    /// A client of a replica: expired keys are invisible but stay.
+    /// A client of a replica: expired keys are invisible but stay, until a change (if clients may write there) finds them.
     OnReplica,
     /// The master's stream, or a load: expired keys are there.
     MasterStream,
@@ -222,7 +222,15 @@ enum Purpose {
     Look,
     /// A read before a change: records the access.
     Write,
+    /// As `Write`, but without a trace.
+    Replace,
     Peek,
+}
+
+impl Purpose {
+    fn precedes_change(self) -> bool {
+        matches!(self, Purpose::Write | Purpose::Replace)
+    }
 }
 
 impl<'k> View<'k> {
@@ -378,7 +386,7 @@ impl<'k> View<'k> {
         &mut self.shard(hash).stats
     }
 
-    /// Where a key stands for this viewer: expired keys are gone (and deleted, on a master).
+    /// Where a key stands for this viewer: expired keys are gone (and deleted, on a master or before a change).
     #[inline]
     fn locate(&mut self, hash: u64, key: &[u8], purpose: Purpose) -> Option<Position> {
         let db = self.db;
@@ -386,7 +394,9 @@ impl<'k> View<'k> {
         if let Some(at) = found {
             let expiry_ms = self.shard(hash).at(db, at).expiry_ms();
             if self.moment.is_expired(expiry_ms) {
-                self.bury_expired(hash, key);
+                if self.moment.viewer == Viewer::OnMaster || purpose.precedes_change() {
+                    self.bury_expired(hash, key);
+                }
                 found = None;
             }
         }
@@ -398,7 +408,7 @@ impl<'k> View<'k> {
             (Purpose::Look, Some(_)) => self.shard(hash).stats.hits += 1,
             (Purpose::Read | Purpose::Look, None) => self.shard(hash).stats.misses += 1,
             (Purpose::Write, Some(at)) => self.record_access(hash, at),
-            (Purpose::Write, None) | (Purpose::Peek, _) => {}
+            (Purpose::Write, None) | (Purpose::Replace | Purpose::Peek, _) => {}
         }
         found
     }
@@ -413,15 +423,15 @@ impl<'k> View<'k> {
         self.shard(hash).set_access(db, at, touched);
     }
 
+    /// Deletes a key because its time has come. Only a master tells others of it.
     fn bury_expired(&mut self, hash: u64, key: &[u8]) {
-        if self.moment.viewer != Viewer::OnMaster {
-            return;
-        }
         let db = self.db;
         let shard = self.shard(hash);
         shard.remove(db, hash, key);
         shard.stats.expired += 1;
-        self.expired.push(ExpiredKey { db, key: key.into(), fields: Vec::new() });
+        if self.moment.viewer == Viewer::OnMaster {
+            self.expired.push(ExpiredKey { db, key: key.into(), fields: Vec::new() });
+        }
         self.notify(events::EXPIRED, key);
         self.collect_ready(hash);
     }
@@ -661,7 +671,7 @@ impl<'k> View<'k> {
         let hash = self.hash(key);
         // A dead value must not pass its TTL on.
         if ttl == Ttl::Keep {
-            self.locate(hash, key, Purpose::Peek);
+            self.locate(hash, key, Purpose::Replace);
         }
         let (db, access) = (self.db, self.inherited_access(hash, key));
         if self.put(db, hash, key, value, ttl, access) {
@@ -675,6 +685,9 @@ impl<'k> View<'k> {
         self.changes += 1;
         let before = self.shard(hash).put(db, hash, key, value, ttl, access);
         self.collect_ready(hash);
+        if self.moment.viewer == Viewer::OnReplica {
+            self.shard(hash).remember_own(db, hash, key);
+        }
         match before {
             Before::Value { expiry_ms } if self.must_delete(expiry_ms) => {
                 self.shard(hash).stats.expired += 1;
@@ -794,7 +807,11 @@ impl<'k> View<'k> {
         }
         let db = self.db;
         self.changes += 1;
-        self.shard(hash).set_expiry(db, hash, key, expiry_ms)
+        let found = self.shard(hash).set_expiry(db, hash, key, expiry_ms);
+        if self.moment.viewer == Viewer::OnReplica {
+            self.shard(hash).remember_own(db, hash, key);
+        }
+        found
     }
 
     /// Moves what is at `from` to `to` in database `to_db`, over whatever is there, TTL included. The key must be there.
@@ -861,6 +878,39 @@ impl<'k> View<'k> {
         }
         self.db = selected;
         left == 0
+    }
+
+    /// Deletes up to `limit` due keys of the held shards to which clients of this replica gave their time; those of its master
+    /// are left. Returns whether there may be more.
+    pub fn expire_own(&mut self, limit: usize) -> bool {
+        let (selected, mut left) = (self.db, limit);
+        for db in 0..self.databases() {
+            self.db = db;
+            while left > 0 && self.expire_next_own() {
+                left -= 1;
+            }
+        }
+        self.db = selected;
+        left == 0
+    }
+
+    /// Deletes a due key of the selected database to which a client of this replica gave its time, if it still has that time.
+    /// Returns whether there was one.
+    fn expire_next_own(&mut self) -> bool {
+        let (db, now_ms) = (self.db, self.moment.now_ms);
+        let due = self.held.shards().find_map(|shard| shard.take_own_due(db, now_ms));
+        let Some((at_ms, key)) = due else { return false };
+        let hash = self.keyspace.hash(&key);
+        let shard = self.shard(hash);
+        if shard.find(db, hash, &key).is_some_and(|at| shard.at(db, at).expiry_ms() == Some(at_ms)) {
+            self.bury_expired(hash, &key);
+        }
+        true
+    }
+
+    /// Forgets to which keys clients gave their time: a master deletes all that are due.
+    pub fn forget_own(&mut self) {
+        self.held.shards().for_each(Shard::forget_own);
     }
 
     /// Deletes a due key, or up to `limit` due fields of one hash, of the selected database. Returns how many.

@@ -131,6 +131,54 @@ pub fn expiry_is_driven_by_the_master(kinds: &[Kind]) {
     assert_converges(&topology);
 }
 
+/// A replica to which clients may write deletes the keys that they gave a time when it has come, those of its master only in the
+/// way of a change; its master never hears of either.
+pub fn writable_replica_expires_what_was_written_there(kinds: &[Kind]) {
+    const TAKEN_OVER: [&str; 9] = [
+        "LPUSH expired:list a",
+        "SADD expired:set a",
+        "HSET expired:hash f v",
+        "ZADD expired:zset 1 a",
+        "XADD expired:stream 1-1 f v",
+        "PFADD expired:hll a",
+        "APPEND expired:string a",
+        "SETBIT expired:bits 7 1",
+        "SET expired:kept v KEEPTTL",
+    ];
+    let Some(topology) = Topology::start_attached(kinds, &["--replica-read-only", "no"]) else { return };
+    let (master, replica) = (topology.master(), topology.last());
+    let keys = |node: &super::topology::Node| node.call("DBSIZE").int();
+    master.call("DEBUG SET-ACTIVE-EXPIRE 0");
+    for command in TAKEN_OVER {
+        let key = command.split(' ').nth(1).expect("a key");
+        master.call(&format!("SET {key} v PX 50"));
+    }
+    master.call("SET expired:untouched v PX 50");
+    eventually("the master's keys are there", || keys(replica) == Some(10));
+    eventually("their time has come", || replica.call("EXISTS expired:untouched").int() == Some(0));
+
+    for command in TAKEN_OVER {
+        assert!(!replica.call(command).is_error(), "{command}");
+        let key = command.split(' ').nth(1).expect("a key");
+        assert_eq!(replica.call(&format!("TTL {key}")).int(), Some(-1), "{command}");
+    }
+    assert_eq!(keys(replica), Some(10), "a key is there twice");
+    assert_eq!(replica.call("SCARD expired:set").int(), Some(1));
+    assert_eq!(replica.call("GET expired:string").text(), "a");
+
+    for command in ["SET own:a v EX 1000", "EXPIRE own:a 2000", "SET own:b v PX 60", "SADD own:c x"] {
+        replica.call(command);
+    }
+    assert_eq!(replica.info("slave_expires_tracked_keys"), "2");
+    replica.call("PEXPIRE own:c 60");
+    eventually("the replica's own keys went", || keys(replica) == Some(11));
+    assert_eq!(replica.call("EXISTS own:a").int(), Some(1));
+    assert_eq!(replica.info("slave_expires_tracked_keys"), "1");
+    assert_eq!(keys(master), Some(10));
+    assert_eq!(replica.call("FLUSHALL").text(), "OK");
+    assert_eq!(replica.info("slave_expires_tracked_keys"), "0");
+}
+
 /// A transaction is applied as one, and stands in one piece in the stream that a replica passes on.
 pub fn transactions_arrive_as_units(kinds: &[Kind]) {
     let Some(topology) = Topology::start_attached(kinds, &[]) else { return };
