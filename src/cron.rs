@@ -36,6 +36,7 @@ impl Cron {
         }
         self.ping_replicas(server, now_ms);
         close_idle_clients(server, now_ms);
+        server.migrate_sockets.close_idle(now_ms);
         release_backlog(server, now_ms);
     }
 

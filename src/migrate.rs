@@ -5,6 +5,8 @@
 //! side has said that it has it, but only if nobody has changed it meanwhile. A key that was changed is sent again; the
 //! other side's copy is ours by then and is replaced. So no write is lost, and what a client may see in between is the key in both
 //! places, which it may in Redis too.
+//!
+//! A connection to the other side is kept for the next order to the same place. It is used with one password only.
 
 use crate::client::{Client, Shared};
 use crate::commands::generic::dump::{payload_of, payload_options};
@@ -16,6 +18,8 @@ use crate::net::{Connection, Stream};
 use crate::resp::parser::Arg;
 use crate::resp::{Out, Reply, encode};
 use crate::server::Server;
+use parking_lot::Mutex;
+use std::collections::HashMap;
 use std::future::poll_fn;
 use std::io::{self, ErrorKind, IoSlice};
 use std::sync::Arc;
@@ -29,6 +33,11 @@ const ROUNDS_MAX: usize = 16;
 const READ_BYTES: usize = 4096;
 /// The longest line of a reply: an error's text.
 const LINE_MAX_BYTES: usize = 64 * 1024;
+/// How long a connection is kept that nobody uses.
+const IDLE_MAX_MS: i64 = 10_000;
+/// How many are kept.
+const IDLE_MAX: usize = 64;
+
 /// What a client asks for.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Order {
@@ -47,7 +56,7 @@ pub struct Order {
 }
 
 /// How the other side lets us in.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Password {
     pub user: Option<Box<[u8]>>,
     pub password: Box<[u8]>,
@@ -82,6 +91,49 @@ struct Item {
     hand: Hand,
 }
 
+/// Connections to other servers that wait for the next order.
+#[derive(Default)]
+pub struct Sockets(Mutex<HashMap<Target, Idle>>);
+
+/// Where keys go, and as whom.
+type Target = (String, u16, Option<Password>);
+
+struct Idle {
+    peer: Peer,
+    since_ms: i64,
+}
+
+impl Sockets {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.lock().len()
+    }
+
+    /// Are there none?
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Closes those that nobody has used for ten seconds.
+    pub fn close_idle(&self, now_ms: i64) {
+        self.0.lock().retain(|_, idle| now_ms - idle.since_ms <= IDLE_MAX_MS);
+    }
+
+    fn take(&self, target: &Target) -> Option<Peer> {
+        self.0.lock().remove(target).map(|idle| idle.peer)
+    }
+
+    fn keep(&self, target: Target, peer: Peer, now_ms: i64) {
+        let mut sockets = self.0.lock();
+        if sockets.len() >= IDLE_MAX {
+            let oldest =
+                sockets.iter().min_by_key(|(_, idle)| idle.since_ms).map(|(target, _)| target.clone());
+            oldest.and_then(|target| sockets.remove(&target));
+        }
+        sockets.insert(target, Idle { peer, since_ms: now_ms });
+    }
+}
+
 struct Migration<'c> {
     connection: &'c mut Connection,
     order: &'c Order,
@@ -89,15 +141,28 @@ struct Migration<'c> {
 
 impl Migration<'_> {
     async fn run(mut self) -> Result<Done, Error> {
+        let server = self.connection.server.clone();
+        let order = self.order;
+        let target = (order.host.clone(), order.port, order.password.clone());
+        let timeout = Duration::from_millis(order.timeout_ms);
+        let mut peer =
+            server.migrate_sockets.take(&target).map(|peer| Peer { timeout, answered: false, ..peer });
+        let result = self.rounds(&mut peer).await;
+        if let Some(peer) = peer {
+            server.migrate_sockets.keep(target, peer, server.clock.now_ms());
+        }
+        result
+    }
+
+    async fn rounds(&mut self, peer: &mut Option<Peer>) -> Result<Done, Error> {
         let order = self.order;
         let (mut keys, mut replace) = (order.keys.clone(), order.replace);
-        let mut peer = None;
         for round in 0..ROUNDS_MAX {
             let items = self.take(&keys).await;
             if items.is_empty() {
                 return Ok(if round == 0 { Done::NoKey } else { Done::Moved });
             }
-            let sent = self.send(&mut peer, &items, replace).await;
+            let sent = self.send(peer, &items, replace).await;
             keys.clear();
             for (mut item, arrived) in items.into_iter().zip(sent.arrived) {
                 if arrived && !order.copy && !item.hand.delete(&item.key).await? {
@@ -105,8 +170,8 @@ impl Migration<'_> {
                 }
                 self.note_write(&item.hand);
             }
-            if let Some(error) = sent.error {
-                return Err(error);
+            if let Some(failure) = sent.failure {
+                return Err(failure.into());
             }
             if keys.is_empty() {
                 return Ok(Done::Moved);
@@ -140,59 +205,77 @@ impl Migration<'_> {
         client.log_grew |= hand.client.log_grew;
     }
 
-    /// Sends the items, over a connection that is made if need be, and says which of them have arrived.
+    /// Sends the items, and says which of them have arrived. A connection from before may have been closed by the other side
+    /// meanwhile; then a new one is made.
     async fn send(&self, peer: &mut Option<Peer>, items: &[Item], replace: bool) -> Sent {
-        let mut sent = Sent { arrived: vec![false; items.len()], error: None };
-        let greeted = match peer {
-            Some(_) => Ok(()),
-            None => self.greet().await.map(|made| *peer = Some(made)),
-        };
-        let Some(peer) = peer else {
-            sent.error = greeted.err();
-            return sent;
-        };
-        for item in items {
-            if let Err(error) = peer.write(&self.request(item, replace)).await {
-                sent.error = Some(lost("writing", &error));
-                return sent;
+        let was_idle = peer.as_ref().is_some_and(|peer| !peer.answered);
+        let sent = self.try_to_send(peer, items, replace).await;
+        match &sent.failure {
+            Some(Failure::Lost { error, answered: false, .. })
+                if was_idle && error.kind() != ErrorKind::TimedOut =>
+            {
+                self.try_to_send(peer, items, replace).await
             }
+            _ => sent,
         }
-        for arrived in &mut sent.arrived {
-            match peer.reply().await {
-                Ok(Ok(())) => *arrived = true,
-                Ok(Err(refusal)) => drop(sent.error.get_or_insert(refusal)),
-                Err(error) => {
-                    sent.error.get_or_insert(lost("reading", &error));
-                    return sent;
-                }
-            }
+    }
+
+    /// As [`Migration::send`], once. A connection that has failed is gone afterwards.
+    async fn try_to_send(&self, peer: &mut Option<Peer>, items: &[Item], replace: bool) -> Sent {
+        let mut sent = Sent { arrived: vec![false; items.len()], failure: None };
+        let mut greeted = match peer.take() {
+            Some(greeted) => greeted,
+            None => match self.greet().await {
+                Ok(greeted) => greeted,
+                Err(failure) => return Sent { failure: Some(failure), ..sent },
+            },
+        };
+        sent.failure = self.converse(&mut greeted, items, replace, &mut sent.arrived).await.err();
+        if !matches!(sent.failure, Some(Failure::Lost { .. })) {
+            *peer = Some(greeted);
         }
         sent
     }
 
-    /// A connection to the other side, with its database selected.
-    async fn greet(&self) -> Result<Peer, Error> {
+    /// Selects the database, if need be, and sends the items. Fails with the other side's first refusal, if it had any.
+    async fn converse(
+        &self,
+        peer: &mut Peer,
+        items: &[Item],
+        replace: bool,
+        arrived: &mut [bool],
+    ) -> Result<(), Failure> {
+        peer.select(self.order.db).await?;
+        for item in items {
+            peer.write(&self.request(item, replace)).await?;
+        }
+        let mut refused = Ok(());
+        for arrived in arrived {
+            let reply = peer.reply().await?;
+            *arrived = reply.is_ok();
+            refused = refused.and(reply);
+        }
+        refused.map_err(Failure::Refused)
+    }
+
+    /// A new connection to the other side.
+    async fn greet(&self) -> Result<Peer, Failure> {
         let order = self.order;
         let timeout = Duration::from_millis(order.timeout_ms);
         let dialled =
             crate::clock::timeout(timeout, dial(&self.connection.server, &order.host, order.port)).await;
-        let Ok(Ok(stream)) = dialled else { return Err(error::MIGRATE_CONNECT) };
-        let mut peer = Peer { stream, timeout, unread: Vec::new() };
-        let mut requests = Vec::new();
+        let Ok(Ok(stream)) = dialled else { return Err(Failure::Refused(error::MIGRATE_CONNECT)) };
+        let mut peer = Peer { stream, timeout, db: None, answered: false, unread: Vec::new() };
         if let Some(Password { user, password }) = &order.password {
             let mut args = vec![&b"AUTH"[..]];
             args.extend(user.as_deref());
             args.push(password);
-            encode::request(&mut requests, &args);
+            let mut request = Vec::new();
+            encode::request(&mut request, &args);
+            peer.write(&request).await?;
+            peer.reply().await?.map_err(Failure::Refused)?;
         }
-        encode::request(&mut requests, &[&b"SELECT"[..], order.db.to_string().as_bytes()]);
-        peer.write(&requests).await.map_err(|error| lost("writing", &error))?;
-        let mut greeted = Ok(());
-        for _ in 0..1 + usize::from(order.password.is_some()) {
-            let reply = peer.reply().await.map_err(|error| lost("reading", &error))?;
-            greeted = greeted.and(reply);
-        }
-        greeted.map(|()| peer)
+        Ok(peer)
     }
 
     fn request(&self, item: &Item, replace: bool) -> Vec<u8> {
@@ -269,42 +352,90 @@ impl Drop for Hand {
 struct Sent {
     /// For each item: the other side has it.
     arrived: Vec<bool>,
-    error: Option<Error>,
+    failure: Option<Failure>,
 }
 
-fn lost(doing: &str, error: &io::Error) -> Error {
-    tracing::debug!("MIGRATE: {doing}: {error}");
-    Error::made(format!("IOERR error or timeout {doing} to target instance"))
+/// Why keys did not go.
+enum Failure {
+    /// The connection failed. `answered`: but the other side had said something in the course of this order.
+    Lost {
+        doing: &'static str,
+        error: io::Error,
+        answered: bool,
+    },
+    Refused(Error),
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Error {
+        match failure {
+            Failure::Refused(error) => error,
+            Failure::Lost { doing, error, .. } => {
+                tracing::debug!("MIGRATE: {doing}: {error}");
+                Error::made(format!("IOERR error or timeout {doing} to target instance"))
+            }
+        }
+    }
 }
 
 /// The other side.
 struct Peer {
     stream: Stream,
     timeout: Duration,
+    /// The selected database, if we have selected one.
+    db: Option<i64>,
+    /// It has answered something in the course of this order.
+    answered: bool,
     /// Bytes of replies that were read too much.
     unread: Vec<u8>,
 }
 
 impl Peer {
-    async fn write(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+    async fn select(&mut self, db: i64) -> Result<(), Failure> {
+        if self.db == Some(db) {
+            return Ok(());
+        }
+        let mut request = Vec::new();
+        encode::request(&mut request, &[&b"SELECT"[..], db.to_string().as_bytes()]);
+        self.write(&request).await?;
+        self.reply().await?.map_err(Failure::Refused)?;
+        self.db = Some(db);
+        Ok(())
+    }
+
+    async fn write(&mut self, mut bytes: &[u8]) -> Result<(), Failure> {
         while !bytes.is_empty() {
-            self.within(poll_fn(|cx| self.stream.poll_write_ready(cx))).await?;
-            match self.stream.try_write(&[IoSlice::new(bytes)]) {
+            match self.write_some(bytes).await {
                 Ok(written) => bytes = &bytes[written..],
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                Err(error) => return Err(error),
+                Err(error) => return Err(self.lost("writing", error)),
             }
         }
         Ok(())
     }
 
+    async fn write_some(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.within(poll_fn(|cx| self.stream.poll_write_ready(cx))).await?;
+        match self.stream.try_write(&[IoSlice::new(bytes)]) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(0),
+            written => written,
+        }
+    }
+
     /// The next reply, which is a status or an error.
-    async fn reply(&mut self) -> io::Result<Result<(), Error>> {
-        let line = self.line().await?;
+    async fn reply(&mut self) -> Result<Result<(), Error>, Failure> {
+        let line = match self.line().await {
+            Ok(line) => line,
+            Err(error) => return Err(self.lost("reading", error)),
+        };
+        self.answered = true;
         Ok(match line.strip_prefix(b"-") {
             None => Ok(()),
             Some(text) => Err(Error::err([b"Target instance replied with error: ", text].concat())),
         })
+    }
+
+    fn lost(&self, doing: &'static str, error: io::Error) -> Failure {
+        Failure::Lost { doing, error, answered: self.answered }
     }
 
     async fn line(&mut self) -> io::Result<Vec<u8>> {
@@ -330,5 +461,47 @@ impl Peer {
 
     async fn within(&self, ready: impl Future<Output = io::Result<()>>) -> io::Result<()> {
         crate::clock::timeout(self.timeout, ready).await.unwrap_or_else(|_| Err(ErrorKind::TimedOut.into()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::net::{TcpListener, TcpStream};
+
+    async fn peer() -> Peer {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let stream =
+            TcpStream::connect(listener.local_addr().expect("an address")).await.expect("a connection");
+        let timeout = Duration::from_secs(1);
+        Peer { stream: Stream::Tcp(stream), timeout, db: None, answered: false, unread: Vec::new() }
+    }
+
+    fn target(port: u16) -> Target {
+        ("host".into(), port, None)
+    }
+
+    #[tokio::test]
+    async fn what_nobody_uses_is_closed_after_ten_seconds() {
+        let sockets = Sockets::default();
+        sockets.keep(target(1), peer().await, 1000);
+        sockets.keep(target(2), peer().await, 2000);
+        sockets.close_idle(11_000);
+        assert_eq!(sockets.len(), 2);
+        sockets.close_idle(11_001);
+        assert!(sockets.take(&target(1)).is_none());
+        assert!(sockets.take(&target(2)).is_some());
+        assert!(sockets.is_empty());
+    }
+
+    #[tokio::test]
+    async fn no_more_than_so_many_are_kept_and_the_oldest_goes() {
+        let sockets = Sockets::default();
+        for port in 0..=IDLE_MAX as u16 {
+            sockets.keep(target(port), peer().await, i64::from(port));
+        }
+        assert_eq!(sockets.len(), IDLE_MAX);
+        assert!(sockets.take(&target(0)).is_none());
+        assert!(sockets.take(&target(1)).is_some());
     }
 }

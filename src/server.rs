@@ -11,6 +11,7 @@ use crate::control::Orders;
 use crate::error::{self, Error};
 use crate::keyspace::events::Class;
 use crate::keyspace::{AccessPolicy, Hasher, Keyspace, Reaper, Shard};
+use crate::migrate::Sockets;
 use crate::monitor::Monitors;
 use crate::net::IoThreads;
 use crate::net::simulated::Network;
@@ -60,6 +61,8 @@ pub struct Server {
     pub active_expire: AtomicBool,
     /// DEBUG SET-SKIP-CHECKSUM-VALIDATION: checksums of files and payloads are not looked at.
     pub skip_checksums: AtomicBool,
+    /// Connections that MIGRATE keeps.
+    pub migrate_sockets: Sockets,
     /// One change of the configuration at a time.
     pub config_changes: Mutex<()>,
     io_threads: OnceLock<IoThreads>,
@@ -131,6 +134,7 @@ impl Server {
             blocked: Blocked::default(),
             stats: Stats::default(),
             orders: Orders::default(),
+            migrate_sockets: Sockets::default(),
             run_id: ReplId::random(&entropy),
             started_ms: clock.now_ms(),
             active_expire: AtomicBool::new(true),

@@ -104,3 +104,49 @@ fn what_moved_is_deleted_on_replicas() {
     support::wait_until("the key is gone", deadline, || follower.line("EXISTS k").int() == Some(0));
     replica.stop();
 }
+
+/// A connection is kept for the next key, per place and password; where the other side has closed it, another is made.
+#[test]
+fn connections_are_kept() {
+    let (from, to) = (Server::redpoll(&[]), Server::redpoll(&[]));
+    let (mut client, mut other) = (from.connect(), to.connect());
+    let mut migrate = |key: &str, rest: &str| {
+        client.line(&format!("SET {key} v"));
+        let reply = client.line(&format!("MIGRATE 127.0.0.1 {} {key} {rest}", to.port()));
+        let kept = client.line("INFO stats").text();
+        let kept =
+            kept.lines().find_map(|line| line.strip_prefix("migrate_cached_sockets:")).map(str::to_owned);
+        (reply.text(), kept.expect("a field of INFO"))
+    };
+    let mut connections = || {
+        let stats = other.line("INFO stats").text();
+        let field = stats.lines().find_map(|line| line.strip_prefix("total_connections_received:"));
+        field.expect("a field of INFO").parse::<u64>().expect("a number")
+    };
+    let ok = |kept: &str| ("OK".to_owned(), kept.to_owned());
+    let before = connections();
+    assert_eq!(migrate("a", "0 1000"), ok("1"));
+    assert_eq!(migrate("b", "5 1000"), ok("1"));
+    assert_eq!(migrate("c", "0 1000"), ok("1"));
+    let (refused, kept) = migrate("d", "99 1000");
+    assert_eq!(refused, "ERR Target instance replied with error: ERR DB index is out of range");
+    assert_eq!(kept, "1");
+    assert_eq!(migrate("d", "5 1000"), ok("1"));
+    assert_eq!(connections(), before + 1);
+
+    let mut killer = to.connect();
+    killer.line("CLIENT KILL TYPE normal SKIPME yes");
+    support::wait_until("the killed are gone", std::time::Duration::from_secs(20), || {
+        killer.line("CLIENT LIST").text().lines().count() == 1
+    });
+    assert_eq!(migrate("e", "5 1000"), ok("1"));
+    killer.line("CONFIG SET requirepass secret");
+    assert_eq!(migrate("f", "0 1000 AUTH secret"), ok("2"));
+    for (db, keys) in [("0", vec!["a", "c", "f"]), ("5", vec!["b", "d", "e"])] {
+        killer.line(&format!("SELECT {db}"));
+        let mut found: Vec<String> =
+            killer.line("KEYS *").items().expect("keys").iter().map(Value::text).collect();
+        found.sort();
+        assert_eq!(found, keys);
+    }
+}

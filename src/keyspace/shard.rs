@@ -276,6 +276,7 @@ impl Shard {
     }
 
     fn create(&mut self, db: u16, hash: u64, key: &[u8], value: NewValue<'_>, ttl: Ttl, access: u32) {
+        debug_assert!(self.find(db, hash, key).is_none(), "a key is created that is there");
         let expiry = match ttl {
             Ttl::At(at) => Some(at),
             Ttl::Keep | Ttl::Clear => None,

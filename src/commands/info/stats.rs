@@ -27,7 +27,7 @@ pub fn stats(info: &Info<'_>, lines: &mut Lines) {
     pubsub(info, lines);
     lines.put("latest_fork_usec", 0);
     lines.put("total_forks", 0);
-    lines.put("migrate_cached_sockets", 0);
+    lines.put("migrate_cached_sockets", info.server.migrate_sockets.len());
     lines.put("slave_expires_tracked_keys", info.shards.own_expires);
     lines.put("active_defrag_hits", 0);
     lines.put("active_defrag_misses", 0);
