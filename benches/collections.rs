@@ -1,7 +1,7 @@
 //! Collections of millions: a full synchronization while they are written to, and what freeing them costs.
 //!
 //! ```text
-//! cargo bench --bench collections [-- --elements 5000000 --rounds 1] [--smoke]
+//! cargo bench --bench collections [-- --elements 5000000 --rounds 1] [--apart] [--smoke]
 //! ```
 //!
 //! A master with one sorted set and one hash serves a steady load of writes to both (an open loop), first alone, then while a
@@ -28,6 +28,7 @@ use sync::{DEADLINE, is_in_step};
 const ADDED_AT_ONCE: usize = 50;
 
 fn main() {
+    load::stay_apart();
     let (elements, idle) = if is_smoke() { (20_000, 200) } else { (5_000_000, 5_000) };
     let (elements, idle) = (option("--elements", elements), Duration::from_millis(idle));
     let (mut redis, mut redpoll) = (Figures::default(), Figures::default());

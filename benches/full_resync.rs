@@ -1,7 +1,7 @@
 //! A full synchronization under load: what it costs the master, its clients, and the replica's clients.
 //!
 //! ```text
-//! cargo bench --bench full_resync [-- --keys 2000000 --megabytes 256 --rounds 3] [--smoke]
+//! cargo bench --bench full_resync [-- --keys 2000000 --megabytes 256 --rounds 3] [--apart] [--smoke]
 //! ```
 //!
 //! A master with many small keys and one huge one serves a steady load, of which no operation waits for another's reply (an
@@ -39,6 +39,7 @@ struct Sizes {
 }
 
 fn main() {
+    load::stay_apart();
     let small = is_smoke();
     let size = |name, full, smoke| option(name, if small { smoke } else { full });
     let sizes = Sizes {

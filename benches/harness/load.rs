@@ -2,16 +2,18 @@
 //!
 //! One thread sends what is due, another reads; a reply's latency counts from the time at which its operation was due. Where the
 //! machine is busy the sender itself wakes late: that is measured beside, since it is in the latencies too. Where they may (root), both
-//! threads run as real-time ones, so that it is the server that is late.
+//! threads run as real-time ones, so that it is the server that is late. With `--apart` they have the machine's last processor for
+//! themselves, and the servers and all else the others: a kernel that does not take the processor from a system call is late otherwise.
 
 use super::harness::Noise;
 use super::harness::support::client::encode_command;
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Command, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -66,9 +68,30 @@ impl Load {
     }
 }
 
+/// The processor that the loads have for themselves.
+static LOADS_CPU: OnceLock<usize> = OnceLock::new();
+
+/// With `--apart`, keeps this thread, and all that it starts but the loads, from the last processor.
+pub fn stay_apart() {
+    if !std::env::args().any(|arg| arg == "--apart") {
+        return;
+    }
+    let mut others = sched_getaffinity(None).expect("the kernel knows where a thread may run");
+    let last = (0..CpuSet::MAX_CPU).rev().find(|cpu| others.is_set(*cpu));
+    let own = *LOADS_CPU.get_or_init(|| last.expect("a thread may run somewhere"));
+    others.unset(own);
+    assert!(others.count() > 0, "--apart needs two processors");
+    sched_setaffinity(None, &others).expect("fewer processors are always allowed");
+}
+
 /// Has this thread run before all that is not real-time, if it may: by priorities among the others alone it would wait for the end of
 /// somebody's slice, some milliseconds.
 fn go_first() {
+    if let Some(cpu) = LOADS_CPU.get() {
+        let mut own = CpuSet::new();
+        own.set(*cpu);
+        sched_setaffinity(None, &own).expect("it was allowed before");
+    }
     let thread = rustix::thread::gettid().to_string();
     let _ = Command::new("chrt").args(["--fifo", "--pid", "1", &thread]).stderr(Stdio::null()).status();
 }

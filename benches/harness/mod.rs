@@ -193,7 +193,7 @@ impl Figures {
     }
 }
 
-/// Prints medians side by side, and Redpoll's as a multiple of Redis's.
+/// Prints medians side by side, Redpoll's as a multiple of Redis's, and then what the rounds were.
 pub fn print_table(redis: &Figures, redpoll: &Figures) {
     println!("{:<44} {:>12} {:>12} {:>8}", "median", Kind::Redis.name(), Kind::Redpoll.name(), "ratio");
     for (name, _) in &redpoll.0 {
@@ -201,5 +201,11 @@ pub fn print_table(redis: &Figures, redpoll: &Figures) {
         let shown = |value: Option<f64>| value.map_or("-".into(), |value| format!("{value:.2}"));
         let ratio = theirs.zip(ours).filter(|(theirs, _)| *theirs != 0.0).map(|(theirs, ours)| ours / theirs);
         println!("{name:<44} {:>12} {:>12} {:>8}", shown(theirs), shown(ours), shown(ratio));
+    }
+    for (kind, figures) in [(Kind::Redis, redis), (Kind::Redpoll, redpoll)] {
+        for (name, values) in figures.0.iter().filter(|(_, values)| values.len() > 1) {
+            let values: Vec<String> = values.iter().map(|value| format!("{value:.2}")).collect();
+            println!("{}, rounds, {name}: {}", kind.name(), values.join(" "));
+        }
     }
 }
