@@ -358,16 +358,18 @@ impl Connection {
     fn run_plain(&mut self, rest: &mut &[u8], out: &mut Out) -> Option<Turn> {
         loop {
             let mut args = SmallVec::<[Arg<'_>; 4 * PREPARED]>::new();
-            let mut ends = SmallVec::<[(usize, usize); PREPARED]>::new();
-            let mut at = 0;
+            let first = parser::plain(rest, &mut args)?;
+            if first == rest.len() {
+                // One alone: that is what most clients send.
+                let turn = self.run_prepared(Prepared::from(&args[..]), first, rest, out);
+                return Some(turn.unwrap_or(Turn::Idle));
+            }
+            let mut ends = SmallVec::<[(usize, usize); PREPARED]>::from_elem((args.len(), first), 1);
             while ends.len() < PREPARED
+                && let (_, at) = ends[ends.len() - 1]
                 && let Some(n) = parser::plain(&rest[at..], &mut args)
             {
-                at += n;
-                ends.push((args.len(), at));
-            }
-            if ends.is_empty() {
-                return None;
+                ends.push((args.len(), at + n));
             }
             let requests =
                 ends.iter().scan(0, |from, (to, _)| Some(&args[std::mem::replace(from, *to)..*to]));
@@ -377,20 +379,33 @@ impl Connection {
             };
             let mut done = 0;
             for (request, (_, end)) in requests.into_iter().zip(&ends) {
-                let tries = std::mem::take(&mut self.tries);
-                if let Err(Busy) = execute(&mut self.client, &self.server, request, out, tries) {
-                    self.tries = tries + 1;
-                    *rest = &rest[done..];
-                    return Some(Turn::Busy);
+                let turn = self.run_prepared(request, end - done, rest, out);
+                if turn.is_some() {
+                    return turn;
                 }
                 done = *end;
-                if let Some(turn) = self.diversion() {
-                    *rest = &rest[done..];
-                    return Some(turn);
-                }
             }
-            *rest = &rest[done..];
+            if rest.is_empty() {
+                return Some(Turn::Idle);
+            }
         }
+    }
+
+    /// Runs the request in the first `len` bytes of `rest`, and goes on behind it unless it has to wait.
+    fn run_prepared(
+        &mut self,
+        request: Prepared<'_>,
+        len: usize,
+        rest: &mut &[u8],
+        out: &mut Out,
+    ) -> Option<Turn> {
+        let tries = std::mem::take(&mut self.tries);
+        if let Err(Busy) = execute(&mut self.client, &self.server, request, out, tries) {
+            self.tries = tries + 1;
+            return Some(Turn::Busy);
+        }
+        *rest = &rest[len..];
+        self.diversion()
     }
 
     /// Does the connection do something else now than to run the next request?
