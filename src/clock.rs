@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, OnceCell};
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::runtime::Handle;
 use tokio::time::{Sleep, Timeout};
 
@@ -22,21 +22,54 @@ struct Origin {
     unix: Duration,
 }
 
+/// A moment of the monotonic clock: nanoseconds since some moment before the process began. As an `Instant`, of which each batch
+/// of commands would read and compare several, but a single number.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Tick(u64);
+
+impl Tick {
+    /// Now.
+    #[inline]
+    pub fn now() -> Tick {
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+        Tick(now.tv_sec as u64 * NANOS_PER_SECOND + now.tv_nsec as u64)
+    }
+
+    /// How long it is since `earlier`; zero if that is later.
+    #[inline]
+    pub fn duration_since(self, earlier: Tick) -> Duration {
+        Duration::from_nanos(self.nanos_since(earlier))
+    }
+
+    /// How long it is since then.
+    #[inline]
+    pub fn elapsed(self) -> Duration {
+        Tick::now().duration_since(self)
+    }
+
+    #[inline]
+    fn nanos_since(self, earlier: Tick) -> u64 {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
 /// The time as a batch of commands sees it: one reading of the clock ends a command and begins the next.
 #[derive(Clone, Copy, Debug)]
 pub struct BatchTime {
     now_ms: i64,
-    now_read_at: Instant,
+    now_read_at: Tick,
     /// When the current command began.
-    pub at: Instant,
+    pub at: Tick,
 }
 
-/// How old the Unix time of a batch may be.
-const NOW_MAX_AGE: Duration = Duration::from_millis(1);
-/// How long a thread reckons Unix time from one reading of it: if the system's clock is set, a batch knows after this time.
-const READING_MAX_AGE: Duration = Duration::from_millis(10);
-/// How far Unix time as a thread reckons it may be behind the system's.
-const READING_MAX_LAG: Duration = Duration::from_micros(20);
+const NANOS_PER_SECOND: u64 = 1_000_000_000;
+const NANOS_PER_MILLISECOND: u64 = 1_000_000;
+/// How old the Unix time of a batch may be, nanoseconds.
+const NOW_MAX_AGE: u64 = NANOS_PER_MILLISECOND;
+/// How long a thread reckons Unix time from one reading of it, nanoseconds: if the system's clock is set, a batch knows after this time.
+const READING_MAX_AGE: u64 = 10 * NANOS_PER_MILLISECOND;
+/// How far Unix time as a thread reckons it may be behind the system's, nanoseconds.
+const READING_MAX_LAG: u64 = 20_000;
 
 thread_local! {
     /// The runtime that keeps this thread's timers, where its own keeps none.
@@ -49,21 +82,22 @@ thread_local! {
 /// future. (A redis-server that is told of a delivery in the future, in XCLAIM, puts its own time in the place.)
 #[derive(Clone, Copy, Debug)]
 struct Reading {
-    at: Instant,
-    unix: Duration,
+    at: Tick,
+    /// Nanoseconds.
+    unix: u64,
 }
 
 impl Reading {
-    /// Of Unix time read after `before` and before `after`. None if too long passed between them, because the thread lost its
-    /// processor.
-    fn new(before: Instant, unix: Duration, after: Instant) -> Option<Reading> {
-        (after.duration_since(before) <= READING_MAX_LAG).then_some(Reading { at: after, unix })
+    /// Of Unix time (nanoseconds) read after `before` and before `after`. None if too long passed between them, because the thread
+    /// lost its processor.
+    fn new(before: Tick, unix: u64, after: Tick) -> Option<Reading> {
+        (after.nanos_since(before) <= READING_MAX_LAG).then_some(Reading { at: after, unix })
     }
 
-    /// Unix time at `now`. None if the reading is too old.
+    /// Unix time at `now`, nanoseconds. None if the reading is too old.
     #[inline]
-    fn unix_at(self, now: Instant) -> Option<Duration> {
-        let age = now.duration_since(self.at);
+    fn unix_at(self, now: Tick) -> Option<u64> {
+        let age = now.nanos_since(self.at);
         (age < READING_MAX_AGE).then(|| self.unix + age)
     }
 }
@@ -113,7 +147,7 @@ impl BatchTime {
     /// Unix time in milliseconds at the current command's beginning.
     #[inline]
     pub fn now_ms(&mut self, clock: &Clock) -> i64 {
-        if self.at.duration_since(self.now_read_at) > NOW_MAX_AGE {
+        if self.at.nanos_since(self.now_read_at) > NOW_MAX_AGE {
             (self.now_ms, self.now_read_at) = (clock.ms_at(self.at), self.at);
         }
         self.now_ms
@@ -145,17 +179,17 @@ impl Clock {
 
     /// Unix time in milliseconds at `now`, which has been read just now: spares most of the readings of the second clock.
     #[inline]
-    fn ms_at(&self, now: Instant) -> i64 {
+    fn ms_at(&self, now: Tick) -> i64 {
         if self.runtime.is_some() || self.frozen_ms.load(Ordering::Relaxed) != 0 {
             return self.now_ms();
         }
         let reckoned = READING.get().and_then(|reading| reading.unix_at(now));
         let unix = reckoned.unwrap_or_else(|| {
-            let unix = self.unix_time();
+            let unix = self.unix_time().as_nanos() as u64;
             READING.set(Reading::new(now, unix, self.instant()));
             unix
         });
-        unix.as_millis() as i64
+        (unix / NANOS_PER_MILLISECOND) as i64
     }
 
     /// Unix time in microseconds.
@@ -173,8 +207,8 @@ impl Clock {
 
     /// A point in time for measuring how long something takes.
     #[inline]
-    pub fn instant(&self) -> Instant {
-        Instant::now()
+    pub fn instant(&self) -> Tick {
+        Tick::now()
     }
 
     #[inline]
@@ -193,20 +227,20 @@ mod tests {
     /// However a thread is interrupted while it reads the clock, it never reckons a time that is yet to come.
     #[test]
     fn reckoned_time_is_never_in_the_future() {
-        const MICROSECOND: Duration = Duration::from_micros(1);
-        let start = Instant::now();
-        let true_unix = |at: Instant| Duration::from_secs(1_800_000_000) + at.duration_since(start);
+        let start = Tick(77_000_000_000);
+        let later = |tick: Tick, micros: u64| Tick(tick.0 + micros * 1000);
+        let true_unix = |at: Tick| 1_800_000_000 * NANOS_PER_SECOND + at.nanos_since(start);
         for (to_unix, to_after) in [(0, 0), (1, 1), (0, 20), (20, 0), (5000, 1), (1, 5000)] {
-            let read_at = start + to_unix * MICROSECOND;
-            let after = read_at + to_after * MICROSECOND;
+            let read_at = later(start, to_unix);
+            let after = later(read_at, to_after);
             let reading = Reading::new(start, true_unix(read_at), after);
             assert_eq!(reading.is_some(), to_unix + to_after <= 20, "{to_unix} {to_after}");
-            for now in [after, after + MICROSECOND, after + Duration::from_millis(9)] {
+            for now in [after, later(after, 1), later(after, 9999)] {
                 let Some(reckoned) = reading.and_then(|reading| reading.unix_at(now)) else { continue };
-                assert!(reckoned <= true_unix(now), "{to_unix} {to_after}: {reckoned:?} at {now:?}");
-                assert!(reckoned + READING_MAX_LAG >= true_unix(now), "{to_unix} {to_after}: {reckoned:?}");
+                assert!(reckoned <= true_unix(now), "{to_unix} {to_after}: {reckoned} at {now:?}");
+                assert!(reckoned + READING_MAX_LAG >= true_unix(now), "{to_unix} {to_after}: {reckoned}");
             }
-            assert_eq!(reading.and_then(|reading| reading.unix_at(after + READING_MAX_AGE)), None);
+            assert_eq!(reading.and_then(|reading| reading.unix_at(later(after, 10_000))), None);
         }
     }
 }

@@ -6,10 +6,11 @@
 //! for every command. So each thread keeps a mark, the processor's time at most [`MARK_MAX_AGE`] before a batch, and only a
 //! hold that looks long is held against it: what the thread has worked since the mark is the most that the hold can have been.
 
+use crate::clock::Tick;
 use nix::sys::time::TimeValLike as _;
 use nix::time::{ClockId, clock_gettime};
 use std::cell::Cell;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How old a mark may be when a batch or a slice begins: what a hold may be overestimated by.
 const MARK_MAX_AGE: Duration = Duration::from_micros(200);
@@ -17,7 +18,7 @@ const MARK_MAX_AGE: Duration = Duration::from_micros(200);
 const LOOKS_LONG: Duration = Duration::from_micros(300);
 
 thread_local! {
-    static MARK: Cell<Option<(Instant, Duration)>> = const { Cell::new(None) };
+    static MARK: Cell<Option<(Tick, Duration)>> = const { Cell::new(None) };
 }
 
 fn processor_time() -> Duration {
@@ -27,7 +28,7 @@ fn processor_time() -> Duration {
 
 /// A batch of commands, or a slice of background work, begins at `now`.
 #[inline]
-pub fn mark(now: Instant) {
+pub fn mark(now: Tick) {
     let fresh = MARK.get().is_some_and(|(at, _)| now.duration_since(at) < MARK_MAX_AGE);
     if !fresh {
         MARK.set(Some((now, processor_time())));
@@ -44,7 +45,7 @@ pub fn worked(wall: Duration) -> Duration {
 fn worked_since_mark(wall: Duration) -> Duration {
     let now = processor_time();
     // The next hold of the same batch has this for its mark.
-    match MARK.replace(Some((Instant::now(), now))) {
+    match MARK.replace(Some((Tick::now(), now))) {
         Some((_, marked)) => wall.min(now.saturating_sub(marked)),
         None => wall,
     }
@@ -56,7 +57,7 @@ mod tests {
 
     #[test]
     fn sleeping_is_not_working() {
-        let begin = Instant::now();
+        let begin = Tick::now();
         mark(begin);
         std::thread::sleep(Duration::from_millis(20));
         assert!(worked(begin.elapsed()) < Duration::from_millis(15));
@@ -64,9 +65,9 @@ mod tests {
 
     #[test]
     fn sleeping_again_is_not_working_either() {
-        mark(Instant::now());
+        mark(Tick::now());
         for _ in 0..2 {
-            let begin = Instant::now();
+            let begin = Tick::now();
             std::thread::sleep(Duration::from_millis(20));
             assert!(worked(begin.elapsed()) < Duration::from_millis(15));
         }
@@ -74,7 +75,7 @@ mod tests {
 
     #[test]
     fn working_is() {
-        let begin = Instant::now();
+        let begin = Tick::now();
         mark(begin);
         let start = processor_time();
         let mut sum = 0_u64;

@@ -18,7 +18,6 @@ use smallvec::SmallVec;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Instant;
 
 /// A command with its arguments.
 type Line<'r> = (&'static Command, &'r [Arg<'r>]);
@@ -181,7 +180,7 @@ fn run_again(
     view: &mut View<'_>,
     waiter: &Waiter,
 ) {
-    let since: Instant = server.clock.instant();
+    let since = server.clock.instant();
     let args: SmallVec<[Arg<'_>; 8]> = waiter.args.iter().map(OwnedArg::as_arg).collect();
     let (mut out, mut effects) = (Out::default(), Effects::new(server.log.is_wanted()));
     let unit = Unit { client: again, server, view, effects: &mut effects };
