@@ -274,7 +274,15 @@ impl Effects {
     }
 
     /// Adds the deletion of expired keys and fields.
+    #[inline]
     pub fn add_expired(&mut self, view: &mut View<'_>, lazy: bool) {
+        if view.has_expired() {
+            self.add_some_expired(view, lazy);
+        }
+    }
+
+    #[cold]
+    fn add_some_expired(&mut self, view: &mut View<'_>, lazy: bool) {
         for expired in view.take_expired() {
             let name = match (expired.fields.is_empty(), lazy) {
                 (true, true) => &b"UNLINK"[..],
@@ -426,26 +434,27 @@ fn execute_answering(
         return Ok(());
     }
     let moment = moment(client, server, time.now_ms(&server.clock));
-    let mut view = View::new(&server.keyspace, held, client.db, moment);
-    match needed.hashed.as_slice() {
-        [] => {}
-        [(at, hash)] => view = view.with_hash(args[*at].bytes(), *hash),
-        all => view = view.with_hashes(all.iter().map(|(at, hash)| (args[*at].bytes(), *hash))),
-    }
-    let mut effects = Effects::new(server.log.is_wanted());
-    let result =
-        run(Unit { client, server, view: &mut view, effects: &mut effects }, command, args, out, false);
-    tell_events(client, server, &mut view);
-    if is_about_any_key(command.row) {
-        client.log_grew |= effects.append_separately(server);
-    } else {
-        propagate(client, server, effects);
-    }
-    if let Some(request) = client.blocking.take() {
-        waiting::block(client, server, &mut view, (command, args), *request);
-    }
-    let later = waiting::serve(client, server, &mut view);
-    drop(view);
+    let (result, later) = {
+        let mut view = View::new(&server.keyspace, held, client.db, moment);
+        match needed.hashed.as_slice() {
+            [] => {}
+            [(at, hash)] => view.know_hash(args[*at].bytes(), *hash),
+            all => view.know_hashes(all.iter().map(|(at, hash)| (args[*at].bytes(), *hash))),
+        }
+        let mut effects = Effects::new(server.log.is_wanted());
+        let result =
+            run(Unit { client, server, view: &mut view, effects: &mut effects }, command, args, out, false);
+        tell_events(client, server, &mut view);
+        if is_about_any_key(command.row) {
+            client.log_grew |= effects.append_separately(server);
+        } else {
+            propagate(client, server, effects);
+        }
+        if let Some(request) = client.blocking.take() {
+            waiting::block(client, server, &mut view, (command, args), *request);
+        }
+        (result, waiting::serve(client, server, &mut view))
+    };
     let took = time.next(&server.clock);
     server.stats.record_lock(took);
     if client.waiter.is_none() {
@@ -737,7 +746,15 @@ fn run(
 }
 
 /// Tells those who listen what has happened to keys.
+#[inline]
 fn tell_events(client: &mut Client, server: &Server, view: &mut View<'_>) {
+    if view.has_events() {
+        tell_some_events(client, server, view);
+    }
+}
+
+#[cold]
+fn tell_some_events(client: &mut Client, server: &Server, view: &mut View<'_>) {
     let (now_ms, id) = (view.now_ms(), client.id());
     for published in view.take_events().iter().flat_map(|event| events(server, event, id, now_ms)) {
         client.called.extend(published.called);

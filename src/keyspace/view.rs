@@ -252,13 +252,13 @@ impl<'k> View<'k> {
     }
 
     /// Tells the hash of a key whose bytes are still where they were when it was hashed.
-    pub fn with_hash(mut self, key: &[u8], hash: u64) -> View<'k> {
+    #[inline]
+    pub fn know_hash(&mut self, key: &[u8], hash: u64) {
         self.hashed = (key.as_ptr(), key.len(), hash);
-        self
     }
 
-    /// As [`View::with_hash`], for several keys, whose memory is asked for at once: first all buckets, then all entries.
-    pub fn with_hashes<'a>(mut self, keys: impl Iterator<Item = (&'a [u8], u64)>) -> View<'k> {
+    /// As [`View::know_hash`], for several keys, whose memory is asked for at once: first all buckets, then all entries.
+    pub fn know_hashes<'a>(&mut self, keys: impl Iterator<Item = (&'a [u8], u64)>) {
         self.all_hashed = keys.map(|(key, hash)| (key.as_ptr(), key.len(), hash)).collect();
         let ahead = self.all_hashed.len().min(PREFETCHED_KEYS);
         let mut worth_it = false;
@@ -270,7 +270,6 @@ impl<'k> View<'k> {
                 self.held.shard(shard_of(*hash)).db(self.db).table().prefetch_entry(*hash);
             }
         }
-        self
     }
 
     /// Unix time in milliseconds.
@@ -291,6 +290,18 @@ impl<'k> View<'k> {
     /// Says that something changed although no key did (FLUSHALL of an empty keyspace is propagated).
     pub fn count_change(&mut self) {
         self.changes += 1;
+    }
+
+    /// Has something been found expired and deleted that [`View::take_expired`] would tell?
+    #[inline]
+    pub fn has_expired(&self) -> bool {
+        !self.expired.is_empty()
+    }
+
+    /// Has something happened that [`View::take_events`] would tell?
+    #[inline]
+    pub fn has_events(&self) -> bool {
+        !self.events.is_empty()
     }
 
     /// Keys that were found expired and deleted since the last call.
