@@ -30,6 +30,10 @@ const SCRIPTS: &[(&str, &str)] = &[
         "a> BLPOP k 0 & | b> MULTI | b> RPUSH k x | b> DEL k | b> EXEC | a- | b> RPUSH k y | a<",
     ),
     (
+        "a list that expires before its transaction ends",
+        "a> BLPOP k 0 & | b> MULTI | b> RPUSH k x | b> PEXPIRE k 20 | b> DEBUG SLEEP 0.1 | b> EXEC | a- | b> EXISTS k | b> RPUSH k y | a<",
+    ),
+    (
         "a key of another type leaves them waiting",
         "a> BLPOP k 0 & | b> SET k x | a- | b> DEL k | b> RPUSH k y | a<",
     ),
@@ -193,9 +197,10 @@ impl Side {
 
 #[test]
 fn those_who_wait_get_what_they_get_from_the_real_server() {
-    let Some(oracle) = Server::redis(&[]) else { return };
+    const ARGS: &[&str] = &["--enable-debug-command", "yes"];
+    let Some(oracle) = Server::redis(ARGS) else { return };
     let side = |server| Side { server, clients: BTreeMap::new(), ids: BTreeMap::new() };
-    let (mut oracle, mut tested) = (side(oracle), side(Server::redpoll(&[])));
+    let (mut oracle, mut tested) = (side(oracle), side(Server::redpoll(ARGS)));
     let mut report = String::new();
     for (story, script) in SCRIPTS {
         let (theirs, ours) = (oracle.run(script), tested.run(script));

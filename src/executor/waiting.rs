@@ -151,7 +151,8 @@ fn try_again(client: &mut Client, server: &Arc<Server>, view: &mut View<'_>, wai
     let mut again = Client::new(waiter.client.clone(), true);
     (again.db, again.proto, again.tries_again) = (waiter.db, waiter.proto, true);
     view.db = waiter.db;
-    view.moment = moment(&again, server, before.now_ms);
+    // What came may have expired since: a transaction may have taken its time.
+    view.moment = moment(&again, server, server.clock.now_ms());
     let fits = view.peek(key).map(|entry| entry.type_name()) == Some(waiter.request.wanted);
     if fits || waiter.request.or_gone {
         run_again(client, &mut again, server, view, waiter);
