@@ -237,7 +237,8 @@ impl Migration<'_> {
         sent
     }
 
-    /// Selects the database, if need be, and sends the items. Fails with the other side's first refusal, if it had any.
+    /// Has us let in, once in an order: the password may be another by now. Then selects the database, if need be, and sends the
+    /// items. Fails with the other side's first refusal, if it had any.
     async fn converse(
         &self,
         peer: &mut Peer,
@@ -245,6 +246,11 @@ impl Migration<'_> {
         replace: bool,
         arrived: &mut [bool],
     ) -> Result<(), Failure> {
+        if let Some(password) = &self.order.password
+            && !peer.answered
+        {
+            peer.authenticate(password).await?;
+        }
         peer.select(self.order.db).await?;
         for item in items {
             peer.write(&self.request(item, replace)).await?;
@@ -265,17 +271,7 @@ impl Migration<'_> {
         let dialled =
             crate::clock::timeout(timeout, dial(&self.connection.server, &order.host, order.port)).await;
         let Ok(Ok(stream)) = dialled else { return Err(Failure::Refused(error::MIGRATE_CONNECT)) };
-        let mut peer = Peer { stream, timeout, db: None, answered: false, unread: Vec::new() };
-        if let Some(Password { user, password }) = &order.password {
-            let mut args = vec![&b"AUTH"[..]];
-            args.extend(user.as_deref());
-            args.push(password);
-            let mut request = Vec::new();
-            encode::request(&mut request, &args);
-            peer.write(&request).await?;
-            peer.reply().await?.map_err(Failure::Refused)?;
-        }
-        Ok(peer)
+        Ok(Peer { stream, timeout, db: None, answered: false, unread: Vec::new() })
     }
 
     fn request(&self, item: &Item, replace: bool) -> Vec<u8> {
@@ -391,6 +387,16 @@ struct Peer {
 }
 
 impl Peer {
+    async fn authenticate(&mut self, Password { user, password }: &Password) -> Result<(), Failure> {
+        let mut args = vec![&b"AUTH"[..]];
+        args.extend(user.as_deref());
+        args.push(password);
+        let mut request = Vec::new();
+        encode::request(&mut request, &args);
+        self.write(&request).await?;
+        self.reply().await?.map_err(Failure::Refused)
+    }
+
     async fn select(&mut self, db: i64) -> Result<(), Failure> {
         if self.db == Some(db) {
             return Ok(());

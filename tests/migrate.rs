@@ -142,6 +142,9 @@ fn connections_are_kept() {
     assert_eq!(migrate("e", "5 1000"), ok("1"));
     killer.line("CONFIG SET requirepass secret");
     assert_eq!(migrate("f", "0 1000 AUTH secret"), ok("2"));
+    killer.line("CONFIG SET requirepass changed");
+    let (refused, _) = migrate("g", "0 1000 AUTH secret");
+    assert!(refused.starts_with("ERR Target instance replied with error: WRONGPASS"), "{refused}");
     for (db, keys) in [("0", vec!["a", "c", "f"]), ("5", vec!["b", "d", "e"])] {
         killer.line(&format!("SELECT {db}"));
         let mut found: Vec<String> =
