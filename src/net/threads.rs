@@ -12,6 +12,8 @@ use tokio::sync::watch;
 /// Handles to the I/O threads.
 pub struct IoThreads {
     threads: Vec<Thread>,
+    /// Which thread was given the last connection.
+    last: AtomicUsize,
     stop: watch::Sender<bool>,
 }
 
@@ -45,7 +47,7 @@ impl IoThreads {
         let (stop, _) = watch::channel(false);
         let start = |number| start_thread(number, stop.subscribe(), timers.clone());
         let threads = (0..count).map(start).collect::<io::Result<_>>()?;
-        Ok(IoThreads { threads, stop })
+        Ok(IoThreads { threads, last: AtomicUsize::new(count - 1), stop })
     }
 
     /// Number of threads.
@@ -58,10 +60,12 @@ impl IoThreads {
         self.threads.is_empty()
     }
 
-    /// Runs a connection on the thread with the fewest.
+    /// Runs a connection on the thread with the fewest; of several such, on the next in turn.
     pub fn spawn<F: Future<Output = ()> + Send + 'static>(&self, run: impl FnOnce(Place) -> F) {
-        let thread =
-            self.threads.iter().min_by_key(|thread| thread.load.load(Relaxed)).expect("at least one");
+        let loads = self.threads.iter().map(|thread| thread.load.load(Relaxed));
+        let chosen = least_loaded(loads, self.last.load(Relaxed));
+        self.last.store(chosen, Relaxed);
+        let thread = &self.threads[chosen];
         thread.load.fetch_add(1, Relaxed);
         thread.runtime.spawn(run(Place(thread.load.clone())));
     }
@@ -70,6 +74,13 @@ impl IoThreads {
     pub fn stop(&self) {
         self.stop.send_replace(true);
     }
+}
+
+/// The index of the least of these loads; of several that are equal, the first behind `last`, and then from the beginning. Connections
+/// that come one after the other belong to one program as a rule, and are busy together: they go to different threads.
+fn least_loaded(loads: impl Iterator<Item = usize>, last: usize) -> usize {
+    let least = loads.enumerate().min_by_key(|(at, load)| (*load, *at <= last, *at));
+    least.expect("there is at least one thread").0
 }
 
 fn start_thread(number: usize, mut stop: watch::Receiver<bool>, timers: Handle) -> io::Result<Thread> {
@@ -84,4 +95,26 @@ fn start_thread(number: usize, mut stop: watch::Receiver<bool>, timers: Handle) 
         outbox::send_all();
     })?;
     Ok(Thread { runtime: handle, load: Arc::default() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::least_loaded;
+
+    #[test]
+    fn the_least_loaded_thread_is_next_and_equals_take_turns() {
+        for (loads, last, expected) in [
+            (&[0][..], 0, 0),
+            (&[0, 0, 0], 2, 0),
+            (&[1, 0, 0], 0, 1),
+            (&[1, 1, 1], 0, 1),
+            (&[1, 1, 1], 2, 0),
+            (&[1, 1], 0, 1),
+            (&[2, 1, 1], 2, 1),
+            (&[2, 1, 3], 0, 1),
+            (&[0, 1, 3], 1, 0),
+        ] {
+            assert_eq!(least_loaded(loads.iter().copied(), last), expected, "{loads:?} {last}");
+        }
+    }
 }
