@@ -24,13 +24,16 @@ const VALUE_BYTES: usize = 32;
 /// After this, what should have expired never will.
 const DEADLINE: Duration = Duration::from_secs(120);
 
+/// How often one connection counts for a while, and then two.
+const TURNS: u32 = 4;
+
 struct Sizes {
     keys: usize,
     expiring: usize,
     /// Of each string whose bits are counted.
     bytes: usize,
-    /// How often they are counted.
-    counts: usize,
+    /// How long they are counted at a time.
+    turn: Duration,
 }
 
 fn main() {
@@ -40,7 +43,7 @@ fn main() {
         keys: size("--keys", 1_000_000, 20_000),
         expiring: size("--expiring", 100_000, 2_000),
         bytes: size("--megabytes", 50, 1) * 1_000_000,
-        counts: if small { 3 } else { 30 },
+        turn: Duration::from_millis(if small { 10 } else { 500 }),
     };
     let (mut redis, mut redpoll) = (Figures::default(), Figures::default());
     for _ in 0..size("--rounds", 3, 1) {
@@ -154,24 +157,31 @@ fn count_together(kind: Kind, sizes: &Sizes, figures: &mut Figures) {
         assert_eq!(control.call(&[b"SET", name.as_bytes(), &bytes]).text(), "OK");
     }
     let mut clients = [connect(&server), connect(&server)];
-    let began = Instant::now();
-    count(&mut clients[0], &names[0], ones[0], sizes.counts);
-    let alone = began.elapsed().as_secs_f64();
-    let began = Instant::now();
-    thread::scope(|scope| {
-        for ((client, name), ones) in clients.iter_mut().zip(&names).zip(&ones) {
-            scope.spawn(|| count(client, name, *ones, sizes.counts));
-        }
-    });
-    let together = began.elapsed().as_secs_f64();
-    figures.add("BITCOUNT alone, ms each", alone * 1000.0 / sizes.counts as f64);
-    figures.add("BITCOUNT, two against one, times", 2.0 * alone / together);
+    let (mut alone, mut together) = (0, 0);
+    // In turns: what others leave of the memory's bandwidth changes from second to second.
+    for _ in 0..TURNS {
+        alone += count(&mut clients[0], &names[0], ones[0], sizes.turn);
+        together += thread::scope(|scope| {
+            let each = clients.iter_mut().zip(&names).zip(&ones);
+            let counting =
+                each.map(|((client, name), ones)| scope.spawn(|| count(client, name, *ones, sizes.turn)));
+            let counting: Vec<_> = counting.collect();
+            counting.into_iter().map(|counts| counts.join().expect("it counts right")).sum::<usize>()
+        });
+    }
+    let all = TURNS as f64 * sizes.turn.as_secs_f64();
+    figures.add("BITCOUNT alone, ms each", all * 1000.0 / alone as f64);
+    figures.add("BITCOUNT, two against one, times", together as f64 / alone as f64);
 }
 
-fn count(client: &mut Client, name: &str, ones: i64, times: usize) {
+/// Counts until the time is over; returns how often.
+fn count(client: &mut Client, name: &str, ones: i64, time: Duration) -> usize {
     let command = encode_command(&["BITCOUNT", name]);
-    for _ in 0..times {
+    let (began, mut times) = (Instant::now(), 0);
+    while began.elapsed() < time {
         client.send_raw(&command).expect("the server takes commands");
         assert_eq!(client.read_reply().expect("the server replies").value.int(), Some(ones));
+        times += 1;
     }
+    times
 }
