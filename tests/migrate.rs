@@ -125,13 +125,13 @@ fn connections_are_kept() {
     };
     let ok = |kept: &str| ("OK".to_owned(), kept.to_owned());
     let before = connections();
-    assert_eq!(migrate("a", "0 1000"), ok("1"));
-    assert_eq!(migrate("b", "5 1000"), ok("1"));
-    assert_eq!(migrate("c", "0 1000"), ok("1"));
-    let (refused, kept) = migrate("d", "99 1000");
+    assert_eq!(migrate("a", "0 10000"), ok("1"));
+    assert_eq!(migrate("b", "5 10000"), ok("1"));
+    assert_eq!(migrate("c", "0 10000"), ok("1"));
+    let (refused, kept) = migrate("d", "99 10000");
     assert_eq!(refused, "ERR Target instance replied with error: ERR DB index is out of range");
     assert_eq!(kept, "1");
-    assert_eq!(migrate("d", "5 1000"), ok("1"));
+    assert_eq!(migrate("d", "5 10000"), ok("1"));
     assert_eq!(connections(), before + 1);
 
     let mut killer = to.connect();
@@ -139,11 +139,11 @@ fn connections_are_kept() {
     support::wait_until("the killed are gone", std::time::Duration::from_secs(20), || {
         killer.line("CLIENT LIST").text().lines().count() == 1
     });
-    assert_eq!(migrate("e", "5 1000"), ok("1"));
+    assert_eq!(migrate("e", "5 10000"), ok("1"));
     killer.line("CONFIG SET requirepass secret");
-    assert_eq!(migrate("f", "0 1000 AUTH secret"), ok("2"));
+    assert_eq!(migrate("f", "0 10000 AUTH secret"), ok("2"));
     killer.line("CONFIG SET requirepass changed");
-    let (refused, _) = migrate("g", "0 1000 AUTH secret");
+    let (refused, _) = migrate("g", "0 10000 AUTH secret");
     assert!(refused.starts_with("ERR Target instance replied with error: WRONGPASS"), "{refused}");
     for (db, keys) in [("0", vec!["a", "c", "f"]), ("5", vec!["b", "d", "e"])] {
         killer.line(&format!("SELECT {db}"));

@@ -696,7 +696,7 @@ impl<'k> View<'k> {
         self.changes += 1;
         let before = self.shard(hash).put(db, hash, key, value, ttl, access);
         self.collect_ready(hash);
-        if self.moment.viewer == Viewer::OnReplica {
+        if self.moment.viewer == Viewer::OnReplica && matches!(ttl, Ttl::At(_)) {
             self.shard(hash).remember_own(db, hash, key);
         }
         match before {

@@ -154,7 +154,8 @@ pub fn writable_replica_expires_what_was_written_there(kinds: &[Kind]) {
         master.call(&format!("SET {key} v PX 50"));
     }
     master.call("SET expired:untouched v PX 50");
-    eventually("the master's keys are there", || keys(replica) == Some(10));
+    master.call("SET long v EX 1000");
+    eventually("the master's keys are there", || keys(replica) == Some(11));
     eventually("their time has come", || replica.call("EXISTS expired:untouched").int() == Some(0));
 
     for command in TAKEN_OVER {
@@ -162,19 +163,21 @@ pub fn writable_replica_expires_what_was_written_there(kinds: &[Kind]) {
         let key = command.split(' ').nth(1).expect("a key");
         assert_eq!(replica.call(&format!("TTL {key}")).int(), Some(-1), "{command}");
     }
-    assert_eq!(keys(replica), Some(10), "a key is there twice");
+    assert_eq!(keys(replica), Some(11), "a key is there twice");
     assert_eq!(replica.call("SCARD expired:set").int(), Some(1));
     assert_eq!(replica.call("GET expired:string").text(), "a");
 
-    for command in ["SET own:a v EX 1000", "EXPIRE own:a 2000", "SET own:b v PX 60", "SADD own:c x"] {
+    for command in ["SET own:a v EX 1000", "EXPIRE own:a 2000", "SET own:b v EX 1000", "SADD own:c x"] {
         replica.call(command);
     }
+    assert_eq!(replica.call("SET long w KEEPTTL").text(), "OK");
     assert_eq!(replica.info("slave_expires_tracked_keys"), "2");
+    replica.call("PEXPIRE own:b 60");
     replica.call("PEXPIRE own:c 60");
-    eventually("the replica's own keys went", || keys(replica) == Some(11));
+    eventually("the replica's own keys went", || keys(replica) == Some(12));
     assert_eq!(replica.call("EXISTS own:a").int(), Some(1));
     assert_eq!(replica.info("slave_expires_tracked_keys"), "1");
-    assert_eq!(keys(master), Some(10));
+    assert_eq!(keys(master), Some(11));
     assert_eq!(replica.call("FLUSHALL").text(), "OK");
     assert_eq!(replica.info("slave_expires_tracked_keys"), "0");
 }
