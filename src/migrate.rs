@@ -223,16 +223,16 @@ impl Migration<'_> {
     /// As [`Migration::send`], once. A connection that has failed is gone afterwards.
     async fn try_to_send(&self, peer: &mut Option<Peer>, items: &[Item], replace: bool) -> Sent {
         let mut sent = Sent { arrived: vec![false; items.len()], failure: None };
-        let mut greeted = match peer.take() {
-            Some(greeted) => greeted,
-            None => match self.greet().await {
-                Ok(greeted) => greeted,
+        let mut connected = match peer.take() {
+            Some(connected) => connected,
+            None => match self.connect().await {
+                Ok(connected) => connected,
                 Err(failure) => return Sent { failure: Some(failure), ..sent },
             },
         };
-        sent.failure = self.converse(&mut greeted, items, replace, &mut sent.arrived).await.err();
+        sent.failure = self.converse(&mut connected, items, replace, &mut sent.arrived).await.err();
         if !matches!(sent.failure, Some(Failure::Lost { .. })) {
-            *peer = Some(greeted);
+            *peer = Some(connected);
         }
         sent
     }
@@ -265,7 +265,7 @@ impl Migration<'_> {
     }
 
     /// A new connection to the other side.
-    async fn greet(&self) -> Result<Peer, Failure> {
+    async fn connect(&self) -> Result<Peer, Failure> {
         let order = self.order;
         let timeout = Duration::from_millis(order.timeout_ms);
         let dialled =
@@ -391,22 +391,23 @@ impl Peer {
         let mut args = vec![&b"AUTH"[..]];
         args.extend(user.as_deref());
         args.push(password);
-        let mut request = Vec::new();
-        encode::request(&mut request, &args);
-        self.write(&request).await?;
-        self.reply().await?.map_err(Failure::Refused)
+        self.ask(&args).await
     }
 
     async fn select(&mut self, db: i64) -> Result<(), Failure> {
-        if self.db == Some(db) {
-            return Ok(());
+        if self.db != Some(db) {
+            self.ask(&[b"SELECT", db.to_string().as_bytes()]).await?;
+            self.db = Some(db);
         }
-        let mut request = Vec::new();
-        encode::request(&mut request, &[&b"SELECT"[..], db.to_string().as_bytes()]);
-        self.write(&request).await?;
-        self.reply().await?.map_err(Failure::Refused)?;
-        self.db = Some(db);
         Ok(())
+    }
+
+    /// Sends a request and waits until it is granted.
+    async fn ask(&mut self, args: &[&[u8]]) -> Result<(), Failure> {
+        let mut request = Vec::new();
+        encode::request(&mut request, args);
+        self.write(&request).await?;
+        self.reply().await?.map_err(Failure::Refused)
     }
 
     async fn write(&mut self, mut bytes: &[u8]) -> Result<(), Failure> {

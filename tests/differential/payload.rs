@@ -1,13 +1,13 @@
 //! DUMP payloads made by hand: what RESTORE reads, and what it must refuse.
 //!
 //! A payload is an RDB type byte and value, the RDB version (two bytes, little endian), and the CRC-64 of all
-//! that. The checksum here is a few lines of its own, bit by bit: borrowing the server's would let both
+//! that. The tests' checksum is a few lines of their own, bit by bit: borrowing the server's would let both
 //! be wrong together.
+
+use crate::support::crc64;
 
 /// The RDB version of the payloads: the one that every supported peer reads.
 const RDB_VERSION: u16 = 10;
-
-use crate::support::crc64;
 
 /// A type byte and value, with a version and a good checksum.
 pub fn seal(body: &[u8], version: u16) -> Vec<u8> {
