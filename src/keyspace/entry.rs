@@ -503,12 +503,6 @@ impl Entry {
         header.flags = if mark { header.flags | MARK } else { header.flags & !MARK };
     }
 
-    /// Bytes of the value that lie in the allocation itself.
-    #[inline]
-    pub fn inline_bytes(&self) -> usize {
-        usize::from(self.header().value_len)
-    }
-
     /// Bytes of the allocation as asked for (the allocator rounds up), the blob's buffer included.
     pub fn size_bytes(&self) -> usize {
         let header = self.header();

@@ -421,8 +421,10 @@ impl Pair {
     fn walk(&mut self, entries: usize) {
         let Some(snapshot) = &mut self.snapshot else { return };
         let got = &mut snapshot.got;
-        let done =
-            self.shard.walk(entries, |db, entry| got.push(((db, entry.key().to_vec()), stored(entry))));
+        let done = self.shard.walk(entries, |db, entry| {
+            got.push(((db, entry.key().to_vec()), stored(entry)));
+            entry.key().len()
+        });
         if done == WalkStep::Done {
             let snapshot = self.snapshot.take().expect("seen above");
             check_snapshot(snapshot);

@@ -216,6 +216,18 @@ impl Table {
         }
     }
 
+    /// Asks for the memory of what a walk that is at `cursor` comes to next: the following bucket's entries, and the bucket
+    /// after it.
+    #[inline]
+    pub fn prefetch_behind(&self, cursor: u64) {
+        if self.buckets > 0 {
+            let next = next_cursor(cursor, self.address_bits(cursor));
+            self.bucket(self.bucket_index(next)).slots.iter().flatten().for_each(Entry::prefetch);
+            let second = next_cursor(next, self.address_bits(next));
+            super::entry::prefetch(self.bucket(self.bucket_index(second)));
+        }
+    }
+
     /// Visits the entries of the bucket at `cursor` (0 to begin) and returns the next cursor, 0 when all were
     /// visited. An element that is there from the first call to the last is visited at least once.
     pub fn scan(&self, cursor: u64, mut visit: impl FnMut(&Entry)) -> u64 {

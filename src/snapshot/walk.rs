@@ -7,7 +7,7 @@ use crate::server::Server;
 use crate::types::Object;
 
 /// Entries per slice: some 20 to 50 microseconds with the lock.
-const SLICE_ENTRIES: usize = 192;
+const SLICE_ENTRIES: usize = 128;
 
 /// Copies of the entries of one slice.
 #[derive(Default)]
@@ -42,14 +42,21 @@ pub struct Record<'s> {
 }
 
 impl Slice {
+    /// Forgets the entries and has room for a usual slice's, so that none is made while the shard is locked.
     fn clear(&mut self) {
+        const ROOM_BYTES: usize = 64 * 1024;
         self.bytes.clear();
+        self.bytes.reserve(ROOM_BYTES);
         self.entries.clear();
+        self.entries.reserve(2 * SLICE_ENTRIES);
     }
 
-    fn push(&mut self, db: u16, entry: &Entry) {
+    /// Copies an entry, and tells how many bytes that were.
+    fn push(&mut self, db: u16, entry: &Entry) -> usize {
+        let start = self.bytes.len();
         self.bytes.extend_from_slice(entry.key());
         let key_end = self.bytes.len();
+        let mut object_bytes = 0;
         let value = match entry.stored() {
             Stored::String(ValueRef::Int(n)) => CopiedValue::Int(n),
             Stored::String(ValueRef::Inline { bytes, .. }) => {
@@ -58,7 +65,11 @@ impl Slice {
             }
             Stored::String(ValueRef::Blob(blob)) => CopiedValue::Large(blob.clone()),
             // A small one is copied, a large one shared.
-            Stored::Object(object) => CopiedValue::Object(object.read().clone()),
+            Stored::Object(object) => {
+                let object = object.read();
+                object_bytes = object.copied_bytes();
+                CopiedValue::Object(object.clone())
+            }
         };
         self.entries.push(Copied {
             db,
@@ -67,6 +78,7 @@ impl Slice {
             key_end,
             value,
         });
+        self.bytes.len() - start + object_bytes
     }
 
     /// The entries, in the order of the walk.
@@ -109,4 +121,56 @@ pub fn walk_slice(server: &Server, shard: usize, slice: &mut Slice) -> WalkStep 
     drop(locked);
     server.stats.record_lock(since.elapsed());
     step
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keyspace::shard::{Shard, Ttl};
+    use crate::keyspace::{Hasher, NewValue, Reaper};
+    use crate::types::list::List;
+    use crate::types::listpack::Listpack;
+    use std::sync::mpsc::channel;
+
+    const VALUES: usize = 200;
+    const VALUE_BYTES: usize = 8000;
+
+    /// How many slices it takes to walk over the values.
+    fn slices(value: impl Fn() -> NewValue<'static>) -> usize {
+        let hasher = Hasher::new((1, 2));
+        let mut shard = Shard::new(1, hasher, Reaper::start());
+        for n in 0..VALUES {
+            let key = n.to_string().into_bytes();
+            shard.put(0, hasher.hash(&key), &key, value(), Ttl::Clear, 0);
+        }
+        let (sender, _captured) = channel();
+        shard.begin_snapshot(sender);
+        let mut slice = Slice::default();
+        let mut walked = 0;
+        for slices in 1.. {
+            slice.clear();
+            let step = shard.walk(SLICE_ENTRIES, |db, entry| slice.push(db, entry));
+            walked += slice.records().count();
+            if step == WalkStep::Done {
+                assert_eq!(walked, VALUES);
+                return slices;
+            }
+        }
+        unreachable!("a walk ends")
+    }
+
+    #[test]
+    fn slices_are_short_where_values_are_long() {
+        const TEXT: &[u8] = &[b'x'; VALUE_BYTES];
+        let of_integers = slices(|| NewValue::Int(1));
+        let of_strings = slices(|| NewValue::Bytes { bytes: TEXT, raw: true });
+        let of_packed = slices(|| {
+            let mut pack = Listpack::new();
+            pack.push_back(TEXT);
+            NewValue::Object(Object::List(List::Packed(pack)))
+        });
+        assert!(of_integers <= 3, "{of_integers}");
+        assert!(of_strings >= 5 * of_integers, "{of_strings}");
+        assert!(of_packed >= 5 * of_integers, "{of_packed}");
+    }
 }

@@ -76,6 +76,18 @@ impl Object {
         }
     }
 
+    /// The bytes that cloning it copies: a small encoding's.
+    pub fn copied_bytes(&self) -> usize {
+        match self {
+            Object::List(List::Packed(pack))
+            | Object::Set(Set::Packed(pack))
+            | Object::Zset(Zset::Packed(pack))
+            | Object::Hash(Hash::Packed(pack) | Hash::PackedTtl(pack)) => pack.allocated_bytes(),
+            Object::Set(Set::Ints(ints)) => ints.allocated_bytes(),
+            _ => 0,
+        }
+    }
+
     /// Asks for the memory where these elements are, or would be; a hint. Their waits overlap.
     pub fn prefetch(&self, elements: &[&[u8]]) {
         match self {
