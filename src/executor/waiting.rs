@@ -8,7 +8,7 @@ use super::{Effects, Unit, key_positions, moment, propagate, run, tell_events};
 use crate::blocked::{Request, Waiter};
 use crate::client::{Client, OwnedArg};
 use crate::command::{Command, Flags};
-use crate::keyspace::view::ShardSet;
+use crate::keyspace::ShardSet;
 use crate::keyspace::waiting::Ticket;
 use crate::keyspace::{Held, View, shard_of};
 use crate::resp::Out;
