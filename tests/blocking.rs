@@ -143,9 +143,7 @@ impl Side {
     }
 
     fn blocked(&mut self) -> i64 {
-        let info = self.client("the-observer").line("INFO clients").text();
-        let line = info.lines().find_map(|line| line.strip_prefix("blocked_clients:")).expect("INFO tells");
-        line.trim().parse().expect("a number")
+        self.client("the-observer").info("blocked_clients").parse().expect("a number")
     }
 
     /// Runs a script and returns what was replied, step by step.

@@ -110,18 +110,12 @@ fn what_moved_is_deleted_on_replicas() {
 fn connections_are_kept() {
     let (from, to) = (Server::redpoll(&[]), Server::redpoll(&[]));
     let (mut client, mut other) = (from.connect(), to.connect());
-    let field = |client: &mut support::client::Client, name: &str| {
-        let stats = client.line("INFO stats").text();
-        let value = stats.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-        value.expect("a field of INFO").to_owned()
-    };
     let mut migrate = |key: &str, rest: &str| {
         client.line(&format!("SET {key} v"));
         let reply = client.line(&format!("MIGRATE 127.0.0.1 {} {key} {rest}", to.port()));
-        (reply.text(), field(&mut client, "migrate_cached_sockets"))
+        (reply.text(), client.info("migrate_cached_sockets"))
     };
-    let mut connections =
-        || field(&mut other, "total_connections_received").parse::<u64>().expect("a number");
+    let mut connections = || other.info("total_connections_received").parse::<u64>().expect("a number");
     let ok = |kept: &str| ("OK".to_owned(), kept.to_owned());
     let before = connections();
     assert_eq!(migrate("a", "0 10000"), ok("1"));

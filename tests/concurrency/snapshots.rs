@@ -72,9 +72,7 @@ pub fn while_saving(server: &Node, f: impl FnOnce()) {
             while !over.load(Ordering::Relaxed) {
                 let reply = client.line("BGSAVE").text();
                 begun += u32::from(reply == "Background saving started");
-                eventually("a snapshot ends", || {
-                    client.line("INFO persistence").text().contains("rdb_bgsave_in_progress:0")
-                });
+                eventually("a snapshot ends", || client.info("rdb_bgsave_in_progress") == "0");
             }
             begun
         });

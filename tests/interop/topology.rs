@@ -92,9 +92,7 @@ impl Node {
 
     /// A field of INFO as text, empty if there is none of that name.
     pub fn info(&self, field: &str) -> String {
-        let all = self.call("INFO everything").text();
-        let value = all.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
-        value.unwrap_or_default().to_owned()
+        self.connect().info(field)
     }
 
     /// A field of INFO that is a number.

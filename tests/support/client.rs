@@ -131,6 +131,13 @@ impl Client {
         self.call(&line.split_whitespace().collect::<Vec<_>>())
     }
 
+    /// A field of INFO as text, empty if there is none of that name.
+    pub fn info(&mut self, field: &str) -> String {
+        let all = self.line("INFO everything").text();
+        let value = all.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+        value.unwrap_or_default().to_owned()
+    }
+
     /// Reads exactly `count` bytes: the payload of a full sync, say.
     pub fn read_exact(&mut self, count: usize) -> io::Result<Vec<u8>> {
         while self.inbox.len() - self.consumed < count {
