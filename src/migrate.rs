@@ -46,7 +46,7 @@ pub struct Order {
     /// The other side's database.
     pub db: i64,
     /// For each step that waits for the other side.
-    pub timeout_ms: u64,
+    pub timeout: Duration,
     /// Keep the keys here.
     pub copy: bool,
     /// Replace what the other side has.
@@ -144,9 +144,8 @@ impl Migration<'_> {
         let server = self.connection.server.clone();
         let order = self.order;
         let target = (order.host.clone(), order.port, order.password.clone());
-        let timeout = Duration::from_millis(order.timeout_ms);
-        let mut peer =
-            server.migrate_sockets.take(&target).map(|peer| Peer { timeout, answered: false, ..peer });
+        let kept = server.migrate_sockets.take(&target);
+        let mut peer = kept.map(|peer| Peer { timeout: order.timeout, answered: false, ..peer });
         let result = self.rounds(&mut peer).await;
         if let Some(peer) = peer {
             server.migrate_sockets.keep(target, peer, server.clock.now_ms());
@@ -267,11 +266,11 @@ impl Migration<'_> {
     /// A new connection to the other side.
     async fn connect(&self) -> Result<Peer, Failure> {
         let order = self.order;
-        let timeout = Duration::from_millis(order.timeout_ms);
-        let dialled =
-            crate::clock::timeout(timeout, dial(&self.connection.server, &order.host, order.port)).await;
-        let Ok(Ok(stream)) = dialled else { return Err(Failure::Refused(error::MIGRATE_CONNECT)) };
-        Ok(Peer { stream, timeout, db: None, answered: false, unread: Vec::new() })
+        let dial = dial(&self.connection.server, &order.host, order.port);
+        let Ok(Ok(stream)) = crate::clock::timeout(order.timeout, dial).await else {
+            return Err(Failure::Refused(error::MIGRATE_CONNECT));
+        };
+        Ok(Peer { stream, timeout: order.timeout, db: None, answered: false, unread: Vec::new() })
     }
 
     fn request(&self, item: &Item, replace: bool) -> Vec<u8> {

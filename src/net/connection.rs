@@ -138,7 +138,7 @@ impl Connection {
                     }
                     if wake.readable {
                         turn = self.read()?;
-                        if self.more_follows {
+                        if self.more_follows && turn == Turn::Idle {
                             outbox::yield_now().await;
                         }
                     } else {

@@ -6,6 +6,7 @@ use crate::command::{Acl, Find, Flags, Group, KeyFlags, KeySpec, Row};
 use crate::error::{self, Error};
 use crate::executor::Call;
 use crate::migrate::{Order, Password};
+use std::time::Duration;
 
 /// The rows of this file.
 pub const ROWS: &[Row] = &[MIGRATE];
@@ -27,8 +28,8 @@ const MIGRATE: Row = Row::new("migrate", -6, Group::Generic, "2.6.0", migrate)
     .key_finder(finders::migrate)
     .tips(&["nondeterministic_output"]);
 
-/// How long to wait for the other side when the client does not say, in milliseconds.
-const DEFAULT_TIMEOUT_MS: i64 = 1000;
+/// How long to wait for the other side when the client does not say.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(1);
 
 fn migrate(call: &mut Call<'_, '_>) -> Result<(), Error> {
     let order = parse(call)?;
@@ -80,7 +81,7 @@ fn parse(call: &mut Call<'_, '_>) -> Result<Order, Error> {
         host: String::from_utf8_lossy(args.at(1)).into_owned(),
         port: String::from_utf8_lossy(args.at(2)).parse().unwrap_or(0),
         db,
-        timeout_ms: if timeout_ms > 0 { timeout_ms as u64 } else { DEFAULT_TIMEOUT_MS as u64 },
+        timeout: if timeout_ms > 0 { Duration::from_millis(timeout_ms as u64) } else { DEFAULT_TIMEOUT },
         copy,
         replace,
         password,
@@ -113,13 +114,13 @@ mod tests {
     fn arguments_become_an_order() {
         let plain = order("migrate 10.0.0.1 6380 k 3 0");
         assert_eq!(
-            (plain.host.as_str(), plain.port, plain.db, plain.timeout_ms),
-            ("10.0.0.1", 6380, 3, 1000)
+            (plain.host.as_str(), plain.port, plain.db, plain.timeout),
+            ("10.0.0.1", 6380, 3, DEFAULT_TIMEOUT)
         );
         assert_eq!((plain.copy, plain.replace, plain.keys), (false, false, vec![Box::from(&b"k"[..])]));
         let all = order("migrate h 1 \"\" 0 5 copy REPLACE auth2 keys keys KEYS keys b");
         assert_eq!(all.keys, [Box::from(&b"keys"[..]), Box::from(&b"b"[..])]);
-        assert!(all.copy && all.replace && all.timeout_ms == 5);
+        assert!(all.copy && all.replace && all.timeout == Duration::from_millis(5));
         assert_eq!(all.password.map(|p| p.user), Some(Some(Box::from(&b"keys"[..]))));
         assert_eq!(order("migrate h 1 k 0 5 auth s").password.map(|p| p.user), Some(None));
     }
