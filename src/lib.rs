@@ -53,6 +53,7 @@
 //! | [`server`], [`control`], [`cron`], [`expire`] | what is shared; start, signals and shutdown; the clockwork; active expiry |
 //! | [`client`], [`auth`], [`pubsub`], [`monitor`], [`stats`], [`memory`], [`hold`] | clients and their mailboxes; who may come in; counters; how long locks are held |
 //! | [`words`] | lines of quoted words: redis.conf, inline requests, MONITOR |
+//! | [`bio`] | files that are closed in the background |
 //! | [`world`], [`clock`] | time, chance, network, threads: the real ones, or a simulation's |
 //!
 //! A command goes to its family's file; a directive is one row of `config::table`; an INFO field one line of
@@ -75,6 +76,7 @@
 #![deny(unsafe_code)]
 
 pub mod auth;
+pub mod bio;
 pub mod blocked;
 pub mod client;
 pub mod clock;

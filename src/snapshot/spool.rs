@@ -4,9 +4,9 @@
 //! they do not fit in memory any more: a named one when the snapshot is to become an RDB file (then from the beginning), an
 //! unlinked one otherwise. So a late reader begins at byte 0, and a slow one stalls nobody and costs no memory.
 //!
-//! Readers are clients' threads: they never wait for the disk to take what is written, and the system's work on a file that
-//! is closed for good, some milliseconds for each 100 MB, is done by a thread of its own.
+//! Readers are clients' threads: they never wait for the disk to take what is written, nor for the file's closing.
 
+use crate::bio::BioFile;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
@@ -55,7 +55,7 @@ struct Inner {
     recent: VecDeque<(u64, Bytes)>,
     recent_bytes: u64,
     len: u64,
-    file: Option<Arc<File>>,
+    file: Option<Arc<BioFile>>,
     /// Bytes of the beginning that are in the file.
     filed: u64,
     finished: bool,
@@ -71,7 +71,7 @@ impl Spool {
         let named = file.is_some();
         let open =
             |path: &PathBuf| File::options().read(true).write(true).create(true).truncate(true).open(path);
-        let file = file.as_ref().map(open).transpose()?.map(Arc::new);
+        let file = file.as_ref().map(open).transpose()?.map(|file| Arc::new(file.into()));
         Ok(Spool { named, directory, inner: Mutex::new(Inner { file, ..Inner::default() }) })
     }
 
@@ -105,7 +105,7 @@ impl Spool {
             }
             let Some((at, piece)) = unfiled.filter(|_| self.named || is_full) else { return Ok(()) };
             if inner.file.is_none() {
-                inner.file = Some(Arc::new(unlinked_file(&self.directory)?));
+                inner.file = Some(Arc::new(BioFile::unlinked(&self.directory)?));
             }
             let file = inner.file.clone().expect("made above");
             drop(inner);
@@ -177,26 +177,10 @@ impl Spool {
     }
 }
 
-impl Drop for Spool {
-    fn drop(&mut self) {
-        if let Some(file) = self.inner.get_mut().file.take() {
-            // Without a thread it is closed here.
-            let _ = std::thread::Builder::new().name("bio_close_file".into()).spawn(move || drop(file));
-        }
-    }
-}
-
-/// A file without a name.
-fn unlinked_file(directory: &std::path::Path) -> io::Result<File> {
-    let path = directory.join(format!("temp-spool-{}-{:016x}", std::process::id(), rand::random::<u64>()));
-    let file = File::options().read(true).write(true).create_new(true).open(&path)?;
-    std::fs::remove_file(&path)?;
-    Ok(file)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bio;
 
     fn drain(spool: &Spool, at: &mut u64) -> (Vec<u8>, Piece) {
         let mut all = Vec::new();
@@ -246,24 +230,12 @@ mod tests {
     fn the_file_is_closed_in_the_end() {
         let directory = std::env::temp_dir().join(format!("redpoll-closed-{}", std::process::id()));
         std::fs::create_dir_all(&directory).unwrap();
-        let open = || {
-            let files = std::fs::read_dir("/proc/self/fd").unwrap();
-            files.filter(|fd| fd.as_ref().is_ok_and(|fd| is_in(&directory, fd))).count()
-        };
         let spool = Spool::new(None, directory.clone()).unwrap();
         (0..10).for_each(|_| spool.push(vec![1; 1_000_000]));
-        assert_eq!(open(), 1);
+        assert_eq!(bio::open_files(&directory), 1);
         drop(spool);
-        let end = std::time::Instant::now() + std::time::Duration::from_secs(10);
-        while open() > 0 {
-            assert!(std::time::Instant::now() < end, "the file is still open");
-            std::thread::yield_now();
-        }
+        bio::wait_until_closed(&directory);
         std::fs::remove_dir(directory).unwrap();
-    }
-
-    fn is_in(directory: &std::path::Path, fd: &std::fs::DirEntry) -> bool {
-        std::fs::read_link(fd.path()).is_ok_and(|file| file.starts_with(directory))
     }
 
     #[test]
