@@ -37,6 +37,7 @@ impl Cron {
         self.ping_replicas(server, now_ms);
         close_idle_clients(server, now_ms);
         server.migrate_sockets.close_idle(now_ms);
+        server.log.close_files();
         release_backlog(server, now_ms);
     }
 

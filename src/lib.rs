@@ -70,8 +70,7 @@
 //! - A full resync begins at once: `repl-diskless-sync-delay` is not waited for, as replicas that come later join the running
 //!   snapshot from its first byte.
 //! - Arguments from 16 KiB on are received into the buffer that is stored; shorter ones live in the entry's own allocation.
-//! - A replica's log beyond `repl-backlog-size` is bounded by `client-output-buffer-limit replica`; its spill to disk
-//!   (`repl-backlog-disk-size`) is not built.
+//! - What a replica has not read yet counts for `client-output-buffer-limit replica` only as far as it is in memory.
 //! - Heavy commands run on their I/O thread; other threads go on, its other connections wait.
 #![deny(unsafe_code)]
 

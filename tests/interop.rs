@@ -129,6 +129,10 @@ chains! {
 mod redpolls_alone {
     use super::*;
     scenarios! {
+        a_redis_replica_far_behind_is_served_from_disk
+            => semantics::the_log_of_who_is_far_behind_is_on_disk, &[Redpoll, Redis];
+        a_replica_far_behind_is_served_from_disk
+            => semantics::the_log_of_who_is_far_behind_is_on_disk, &[Redpoll, Redpoll];
         fields_expire_by_the_master => attach::with_fields_that_expire, &[Redpoll, Redpoll, Redpoll];
     }
 }

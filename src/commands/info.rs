@@ -230,7 +230,7 @@ mod tests {
             "replication",
             "role connected_slaves master_failover_state master_replid master_replid2 master_repl_offset \
      second_repl_offset repl_backlog_active repl_backlog_size repl_backlog_first_byte_offset \
-     repl_backlog_histlen",
+     repl_backlog_histlen repl_backlog_disk_bytes",
         ),
         (
             "cpu",

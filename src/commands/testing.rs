@@ -72,7 +72,8 @@ impl Bench {
         let mut ring = self.server.log.lock();
         let from = ring.start();
         let pin = ring.pin(from).expect("the start is kept");
-        let text = ring.read(pin, usize::MAX >> 1).concat();
+        let pieces = ring.read(pin, usize::MAX >> 1).expect("it is kept").into_iter();
+        let text = pieces.map(|piece| piece.bytes().expect("in memory")).collect::<Vec<_>>().concat();
         ring.unpin(pin);
         let end = ring.end();
         let selected = ring.selected();

@@ -3,24 +3,35 @@
 //! Bytes are numbered from the history's beginning; `end` is Redis's `master_repl_offset`. What is kept lies in sealed,
 //! reference-counted blocks and one open tail: a reader that lags behind gets blocks without a copy, one that keeps
 //! up a copy of the few bytes at the end. The log keeps `repl-backlog-size` bytes, and beyond them whatever a reader that
-//! pins its position has still to read.
+//! pins its position has still to read. When that is much, the oldest of it goes to disk ([`Log::spill`],
+//! `repl-backlog-disk-size`), and the reader gets it from there.
 //!
 //! Appending happens while the unit's shards are locked; the log's own lock is the last one taken. Invariant:
-//! `start <= every pin <= end`, and the blocks hold exactly the bytes `start..end`.
+//! `start <= every pin <= end` (unless the disk has lost what a pin keeps), and the blocks, those on disk first, hold exactly the
+//! bytes `start..end`.
 //!
 //! While nobody needs a log (no replica was ever there, no master, no AOF) nothing is appended and `end` stands still,
 //! as in Redis.
 
+use super::spill::{OnDisk, Spilled};
 use crate::executor::Effect;
 use crate::resp::encode;
 use crate::world::Entropy;
 use bytes::Bytes;
 use parking_lot::{Mutex, MutexGuard};
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::io;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
 
 /// Size of a block, bytes: small enough that trimming is fine-grained, large enough for one `write`.
-const BLOCK_BYTES: usize = 64 * 1024;
+pub const BLOCK_BYTES: usize = 64 * 1024;
+/// Beyond `repl-backlog-size`: from so many bytes in memory on the log goes to disk, until no more than half are left.
+const MEMORY_BYTES: u64 = 16 * 1024 * 1024;
+/// As long as the disk takes what it gets, hardly more than this is in memory beyond `repl-backlog-size`.
+pub const WAITING_FOR_DISK_BYTES: u64 = 2 * MEMORY_BYTES;
+/// Blocks that go to disk at once.
+const SPILLED_AT_ONCE: usize = 16;
 
 /// A replication id: 40 hexadecimal characters.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -79,6 +90,8 @@ pub struct Ids {
 #[derive(Debug)]
 pub struct Log {
     wanted: AtomicBool,
+    /// Somebody writes to disk what memory has no room for.
+    spilling: AtomicBool,
     ring: Mutex<Ring>,
 }
 
@@ -92,6 +105,7 @@ pub struct Ring {
     pub ids: Ids,
     /// Number of the first byte that is kept.
     start: u64,
+    spilled: Spilled,
     sealed: VecDeque<(u64, Bytes)>,
     tail: Vec<u8>,
     tail_start: u64,
@@ -103,6 +117,26 @@ pub struct Ring {
     last_pin: u64,
 }
 
+/// Bytes at a reader's position.
+#[derive(Debug)]
+pub enum Piece {
+    Memory(Bytes),
+    Disk(OnDisk),
+}
+
+impl Piece {
+    /// The bytes, read from the disk if they are there.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn bytes(self) -> io::Result<Bytes> {
+        match self {
+            Piece::Memory(bytes) => Ok(bytes),
+            Piece::Disk(block) => block.read(),
+        }
+    }
+}
+
 /// The bytes asked for are gone (or never were).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct NotKept;
@@ -111,7 +145,11 @@ impl Log {
     /// An empty log of a history of its own.
     pub fn new(keep_bytes: u64, id: ReplId) -> Log {
         let ids = Ids { id, id2: ReplId::NONE, second_offset: -1 };
-        Log { wanted: AtomicBool::new(false), ring: Mutex::new(Ring::new(ids, keep_bytes)) }
+        Log {
+            wanted: AtomicBool::new(false),
+            spilling: AtomicBool::new(false),
+            ring: Mutex::new(Ring::new(ids, keep_bytes)),
+        }
     }
 
     /// Does anybody need what happens to be written down?
@@ -184,6 +222,44 @@ impl Log {
         ring.append(request);
         ring.trim();
     }
+
+    /// Closes the files that nobody needs any more.
+    pub fn close_files(&self) {
+        let closing = self.lock().spilled.take_closing();
+        drop(closing);
+    }
+
+    /// May the caller write to disk ([`Log::spill`])? One thread does at a time, and says when it is over ([`Log::end_spilling`]).
+    pub fn begin_spilling(&self) -> bool {
+        !self.spilling.swap(true, Acquire)
+    }
+
+    /// Nobody writes to disk any more.
+    pub fn end_spilling(&self) {
+        self.spilling.store(false, Release);
+    }
+
+    /// Writes the oldest of what is in memory to disk until there is no more of it than there should be, or `disk_bytes` are there.
+    ///
+    /// # Errors
+    /// The directory's or the disk's; nothing is lost then.
+    pub fn spill(&self, directory: &Path, disk_bytes: u64) -> io::Result<()> {
+        loop {
+            let (blocks, place) = {
+                let ring = self.lock();
+                let place = ring.spilled.place();
+                (ring.to_spill(place.room().min(ring.room_on_disk(disk_bytes))), place)
+            };
+            if blocks.is_empty() {
+                return Ok(());
+            }
+            let written = place.write(directory, &blocks)?;
+            let mut ring = self.lock();
+            if ring.are_oldest(&blocks) && ring.spilled.add(blocks[0].0, &written) {
+                ring.sealed.drain(..blocks.len());
+            }
+        }
+    }
 }
 
 impl Ring {
@@ -192,6 +268,7 @@ impl Ring {
         Ring {
             ids,
             start: 0,
+            spilled: Spilled::default(),
             sealed: VecDeque::new(),
             tail: Vec::new(),
             tail_start: 0,
@@ -217,8 +294,54 @@ impl Ring {
         self.end() - self.start
     }
 
+    /// Bytes on disk.
+    pub fn disk_bytes(&self) -> u64 {
+        self.spilled.bytes()
+    }
+
+    /// Bytes in memory.
+    pub fn memory_bytes(&self) -> u64 {
+        self.end() - self.memory_start()
+    }
+
+    fn memory_start(&self) -> u64 {
+        self.sealed.front().map_or(self.tail_start, |(at, _)| *at)
+    }
+
+    /// Is there more in memory than there should be, and room for it among `disk_bytes`?
+    pub fn must_spill(&self, disk_bytes: u64) -> bool {
+        self.memory_bytes() > self.keep_bytes + MEMORY_BYTES && self.room_on_disk(disk_bytes) > 0
+    }
+
+    /// Blocks that may still go to disk.
+    fn room_on_disk(&self, disk_bytes: u64) -> usize {
+        (disk_bytes.saturating_sub(self.spilled.bytes()) / BLOCK_BYTES as u64) as usize
+    }
+
+    /// The oldest blocks in memory, as many as go to disk next, at most `most`.
+    fn to_spill(&self, most: usize) -> Vec<(u64, Bytes)> {
+        let excess_bytes = self.memory_bytes().saturating_sub(self.keep_bytes + MEMORY_BYTES / 2);
+        let blocks = (excess_bytes / BLOCK_BYTES as u64) as usize;
+        self.sealed.iter().take(blocks.min(most).min(SPILLED_AT_ONCE)).cloned().collect()
+    }
+
+    /// Are these still the oldest blocks in memory?
+    fn are_oldest(&self, blocks: &[(u64, Bytes)]) -> bool {
+        let same = |((at, block), (other_at, other)): (&(u64, Bytes), &(u64, Bytes))| {
+            at == other_at && block.as_ptr() == other.as_ptr()
+        };
+        self.sealed.len() >= blocks.len() && self.sealed.iter().zip(blocks).all(same)
+    }
+
+    /// The disk has lost what it had: it is not kept any more.
+    pub fn forget_disk(&mut self) {
+        self.start = self.start.max(self.memory_start());
+        self.spilled.clear();
+    }
+
     /// Forgets all bytes and goes on at `offset`.
     pub fn restart(&mut self, offset: u64) {
+        self.spilled.clear();
         self.sealed.clear();
         self.tail = Vec::new();
         (self.start, self.tail_start, self.selected) = (offset, offset, None);
@@ -289,6 +412,7 @@ impl Ring {
             }
             self.sealed.pop_front();
         }
+        self.spilled.forget_before(self.start);
     }
 
     /// Keeps the bytes from `from` on for a reader.
@@ -311,36 +435,42 @@ impl Ring {
         self.trim();
     }
 
-    /// How far behind the end a reader is, in bytes.
-    pub fn lag_bytes(&self, pin: Pin) -> u64 {
-        self.pins.get(&pin).map_or(0, |at| self.end() - at)
-    }
-
-    /// Bytes kept only because a reader has not had them yet.
-    pub fn pinned_bytes(&self) -> u64 {
-        self.pins.values().copied().min().map_or(0, |pin| self.end() - pin)
+    /// How much memory a reader keeps from being given back: what it has not had yet and is not on disk, in bytes.
+    pub fn held_bytes(&self, pin: Pin) -> u64 {
+        self.pins.get(&pin).map_or(0, |at| self.end() - (*at).max(self.memory_start()))
     }
 
     /// Up to about `most` bytes at the reader's position, which moves on.
-    pub fn read(&mut self, pin: Pin, most: usize) -> Vec<Bytes> {
-        let Some(&from) = self.pins.get(&pin) else { return Vec::new() };
+    ///
+    /// # Errors
+    /// [`NotKept`] if the disk has lost them.
+    pub fn read(&mut self, pin: Pin, most: usize) -> Result<Vec<Piece>, NotKept> {
+        let Some(&from) = self.pins.get(&pin) else { return Ok(Vec::new()) };
+        if from < self.start {
+            return Err(NotKept);
+        }
         let (pieces, next) = self.slices(from, most);
         self.pins.insert(pin, next);
-        pieces
+        Ok(pieces)
     }
 
-    fn slices(&self, from: u64, most: usize) -> (Vec<Bytes>, u64) {
+    fn slices(&self, from: u64, most: usize) -> (Vec<Piece>, u64) {
         let (mut pieces, mut at) = (Vec::new(), from);
-        let first = self.sealed.partition_point(|(start, block)| start + block.len() as u64 <= from);
+        while at < self.memory_start() && at - from < most as u64 {
+            let block = self.spilled.block(at).expect("what is kept and not in memory is on disk");
+            at += block.bytes();
+            pieces.push(Piece::Disk(block));
+        }
+        let first = self.sealed.partition_point(|(start, block)| start + block.len() as u64 <= at);
         for (start, block) in self.sealed.iter().skip(first) {
             if at - from >= most as u64 {
                 return (pieces, at);
             }
-            pieces.push(block.slice((at - start) as usize..));
+            pieces.push(Piece::Memory(block.slice((at - start) as usize..)));
             at = start + block.len() as u64;
         }
         if at < self.end() && at - from < most as u64 {
-            pieces.push(Bytes::copy_from_slice(&self.tail[(at - self.tail_start) as usize..]));
+            pieces.push(Piece::Memory(Bytes::copy_from_slice(&self.tail[(at - self.tail_start) as usize..])));
             at = self.end();
         }
         (pieces, at)
@@ -350,6 +480,11 @@ impl Ring {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bio;
+    use std::path::PathBuf;
+
+    const MIB: u64 = 1 << 20;
+    const KEEP_BYTES: u64 = 100_000;
 
     fn ring(keep_bytes: u64) -> Ring {
         Ring::new(Ids { id: ReplId([b'a'; 40]), id2: ReplId::NONE, second_offset: -1 }, keep_bytes)
@@ -366,8 +501,33 @@ mod tests {
         ring.trim();
     }
 
+    fn concat(pieces: Vec<Piece>) -> Vec<u8> {
+        pieces.into_iter().map(|piece| piece.bytes().unwrap()).collect::<Vec<_>>().concat()
+    }
+
     fn read(ring: &mut Ring, pin: Pin, most: usize) -> Vec<u8> {
-        ring.read(pin, most).concat()
+        concat(ring.read(pin, most).unwrap())
+    }
+
+    /// Reads `bytes` bytes from the log that should be those from `at` on.
+    fn check_read(log: &Log, pin: Pin, at: u64, bytes: u64) {
+        let mut next = at;
+        while next < at + bytes {
+            let got = concat(log.lock().read(pin, 100_000).unwrap());
+            assert!(!got.is_empty(), "{next}: nothing to read");
+            assert!(got.iter().zip(next..).all(|(got, at)| *got == byte(at)), "{next}: other bytes");
+            next += got.len() as u64;
+        }
+    }
+
+    /// A log of so many bytes that a reader has not had, and a directory of the test's own.
+    fn far_behind(test: &str, bytes: u64) -> (Log, Pin, PathBuf) {
+        let directory = std::env::temp_dir().join(format!("redpoll-log-{test}-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).unwrap();
+        let log = Log::new(KEEP_BYTES, ReplId([b'a'; 40]));
+        let pin = log.lock().pin(0).unwrap();
+        append(&mut log.lock(), bytes);
+        (log, pin, directory)
     }
 
     #[test]
@@ -384,7 +544,7 @@ mod tests {
             step = step * 3 % 50_021 + 1;
             assert!(ring.start() <= at && at <= ring.end());
         }
-        assert_eq!(ring.lag_bytes(pin), ring.end() - at);
+        assert_eq!(ring.held_bytes(pin), ring.end() - at);
     }
 
     #[test]
@@ -396,10 +556,117 @@ mod tests {
         assert_eq!(ring.pin(500_001), Err(NotKept));
         let pin = ring.pin(450_000).unwrap();
         append(&mut ring, 500_000);
-        assert_eq!((ring.start(), ring.lag_bytes(pin)), (450_000, 550_000));
+        assert_eq!((ring.start(), ring.held_bytes(pin)), (450_000, 550_000));
         assert_eq!(read(&mut ring, pin, 10)[0], byte(450_000));
         ring.unpin(pin);
         assert_eq!(ring.start(), 900_000);
+    }
+
+    #[test]
+    fn who_is_far_behind_reads_from_disk() {
+        let (log, pin, directory) = far_behind("far", 50 * MIB);
+        assert!(log.lock().must_spill(u64::MAX));
+        log.spill(&directory, u64::MAX).unwrap();
+        let most_bytes = KEEP_BYTES + MEMORY_BYTES / 2 + BLOCK_BYTES as u64;
+        let second = {
+            let mut ring = log.lock();
+            let (memory_bytes, held_bytes) = (ring.memory_bytes(), ring.held_bytes(pin));
+            assert!(memory_bytes <= most_bytes && held_bytes <= memory_bytes, "{memory_bytes} {held_bytes}");
+            assert_eq!((ring.start(), ring.kept_bytes()), (0, 50 * MIB));
+            assert!(!ring.must_spill(u64::MAX) && bio::open_files(&directory) > 1);
+            ring.pin(30 * MIB + 1).unwrap()
+        };
+        check_read(&log, pin, 0, 50 * MIB);
+        check_read(&log, second, 30 * MIB + 1, 20 * MIB - 1);
+        append(&mut log.lock(), 1);
+        check_read(&log, pin, 50 * MIB, 1);
+        assert_eq!(log.lock().disk_bytes(), 0);
+        assert_eq!(log.lock().start(), 50 * MIB + 1 - KEEP_BYTES);
+        log.close_files();
+        bio::wait_until_closed(&directory);
+        std::fs::remove_dir(directory).unwrap();
+    }
+
+    #[test]
+    fn the_disk_gets_its_share_and_no_more() {
+        let (log, pin, directory) = far_behind("share", 40 * MIB);
+        log.spill(&directory, 3 * MIB).unwrap();
+        assert_eq!(log.lock().disk_bytes(), 3 * MIB);
+        assert_eq!(log.lock().held_bytes(pin), 37 * MIB);
+        assert!(!log.lock().must_spill(3 * MIB));
+        check_read(&log, pin, 0, 40 * MIB);
+        log.lock().unpin(pin);
+        log.close_files();
+        bio::wait_until_closed(&directory);
+        std::fs::remove_dir(directory).unwrap();
+    }
+
+    #[test]
+    fn a_disk_that_fails_loses_nothing() {
+        let (log, pin, directory) = far_behind("fails", 20 * MIB);
+        std::fs::remove_dir(&directory).unwrap();
+        assert_eq!(log.spill(&directory, u64::MAX).unwrap_err().kind(), io::ErrorKind::NotFound);
+        check_read(&log, pin, 0, 20 * MIB);
+    }
+
+    #[test]
+    fn what_the_disk_has_lost_is_not_kept() {
+        let (log, pin, directory) = far_behind("lost", 20 * MIB);
+        log.spill(&directory, u64::MAX).unwrap();
+        let memory_start = {
+            let mut ring = log.lock();
+            ring.forget_disk();
+            assert_eq!(ring.disk_bytes(), 0);
+            assert_eq!(ring.start(), ring.end() - ring.memory_bytes());
+            ring.start()
+        };
+        assert_eq!(log.lock().read(pin, 1).unwrap_err(), NotKept);
+        assert_eq!(log.lock().pin(memory_start - 1), Err(NotKept));
+        let second = log.lock().pin(memory_start).unwrap();
+        check_read(&log, second, memory_start, 20 * MIB - memory_start);
+        log.close_files();
+        bio::wait_until_closed(&directory);
+        std::fs::remove_dir(directory).unwrap();
+    }
+
+    /// One writes, one carries to disk, a slow and a fast one read, readers come and go.
+    #[test]
+    fn writing_carrying_and_reading_go_side_by_side() {
+        const BYTES: u64 = 120 * MIB;
+        let (log, slow, directory) = far_behind("threads", 0);
+        let fast = log.lock().pin(0).unwrap();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while log.lock().end() < BYTES {
+                    append(&mut log.lock(), 300_001);
+                }
+            });
+            scope.spawn(|| {
+                while log.lock().end() < BYTES {
+                    log.spill(&directory, u64::MAX).unwrap();
+                }
+            });
+            let reader = |pin: Pin, most: usize| {
+                let mut at = 0;
+                while at < BYTES {
+                    let got = concat(log.lock().read(pin, most).unwrap());
+                    assert!(got.iter().zip(at..).all(|(got, at)| *got == byte(at)), "{at}: other bytes");
+                    at += got.len() as u64;
+                    let passing = log.lock().pin(at).expect("what a reader has not had is kept");
+                    log.lock().unpin(passing);
+                }
+                log.lock().unpin(pin);
+            };
+            scope.spawn(move || reader(fast, 1_000_000));
+            while log.lock().disk_bytes() == 0 {
+                std::thread::yield_now();
+            }
+            scope.spawn(move || reader(slow, 10_000));
+        });
+        assert_eq!(log.lock().disk_bytes(), 0);
+        log.close_files();
+        bio::wait_until_closed(&directory);
+        std::fs::remove_dir(directory).unwrap();
     }
 
     #[test]

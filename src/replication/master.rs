@@ -1,11 +1,11 @@
 //! The master's side of one replica's link, on the replica's own connection.
 //!
 //! PSYNC is decided, a snapshot is sent if need be, then the stream from the replica's own cursor into the log. Each replica
-//! goes at its own pace: a slow one costs only the log that it pins, and is cut off at
-//! `client-output-buffer-limit replica`.
+//! goes at its own pace: a slow one costs only the log that it pins, most of it on disk, and is cut off when the disk's share
+//! (`repl-backlog-disk-size`) is used up and what it pins in memory reaches `client-output-buffer-limit replica`.
 
 use super::hub::{Progress, Replica};
-use super::log::Pin;
+use super::log::{NotKept, Pin, WAITING_FOR_DISK_BYTES};
 use super::psync::{Decision, Reason, SyncRequest, decide};
 use crate::client::{Client, ClientFlags};
 use crate::commands::client::warn_of_output_limit;
@@ -28,6 +28,8 @@ use tokio::time::Instant;
 const SEND_BYTES: usize = 256 * 1024;
 /// How often a link is looked at when nothing happens.
 const TICK: Duration = Duration::from_secs(1);
+/// How long the disk is left alone when it has failed.
+const DISK_PAUSE: Duration = Duration::from_secs(1);
 
 /// Serves a replica until its link ends, which is how it ends: with an error.
 ///
@@ -281,23 +283,33 @@ impl Link<'_> {
         loop {
             wait_for_ack = wait_for_ack && !self.replica.has_acknowledged();
             if !wait_for_ack && self.queue.is_empty() {
-                self.take_from_log();
+                self.take_from_log()?;
             }
             self.turn().await?;
         }
     }
 
-    fn take_from_log(&mut self) {
-        let Some(pin) = self.pin else { return };
-        let pieces = self.server.log.lock().read(pin, SEND_BYTES);
-        if pieces.is_empty() {
-            return;
+    fn take_from_log(&mut self) -> io::Result<()> {
+        let Some(pin) = self.pin else { return Ok(()) };
+        let pieces = self
+            .server
+            .log
+            .lock()
+            .read(pin, SEND_BYTES)
+            .map_err(|NotKept| io::Error::other("the log is lost"))?;
+        let mut bytes = 0;
+        for piece in pieces {
+            let piece = piece.bytes().inspect_err(|error| {
+                tracing::warn!("Can't read the replication log on disk: {error}");
+                self.server.log.lock().forget_disk();
+            })?;
+            bytes += piece.len() as u64;
+            self.queue.push_back(piece);
         }
-        let bytes: u64 = pieces.iter().map(|piece| piece.len() as u64).sum();
         if let Progress::Online { sent, .. } = &mut *self.replica.progress.lock() {
             *sent += bytes;
         }
-        self.queue.extend(pieces);
+        Ok(())
     }
 
     /// Sends what the socket takes; if that is not all, or there was nothing, waits for something to happen.
@@ -373,17 +385,25 @@ impl Link<'_> {
     }
 
     fn check_limits(&mut self) -> io::Result<()> {
-        let mut limit = self.server.config.load().client_output_buffer_limit[ClientClass::Replica as usize];
+        let config = self.server.config.load();
+        let mut limit = config.client_output_buffer_limit[ClientClass::Replica as usize];
+        let disk_bytes = config.repl_backlog_disk_size;
         let Some(pin) = self.pin else { return Ok(()) };
-        let (lag_bytes, kept_bytes) = {
+        let (mut held_bytes, kept_bytes, must_spill) = {
             let ring = self.server.log.lock();
-            (ring.lag_bytes(pin), ring.keep_limit())
+            (ring.held_bytes(pin), ring.keep_limit(), ring.must_spill(disk_bytes))
         };
-        if limit.hard > 0 {
+        if must_spill && self.server.log.begin_spilling() {
+            spill(self.server, disk_bytes);
+        }
+        if disk_bytes > 0 {
+            // What waits for the disk does not count: only what finds no room there.
+            held_bytes = held_bytes.saturating_sub(kept_bytes + WAITING_FOR_DISK_BYTES);
+        } else if limit.hard > 0 {
             // What is kept anyway costs nothing.
             limit.hard = limit.hard.max(kept_bytes);
         }
-        if is_over(limit, lag_bytes, &mut self.over_soft_since, Instant::now()) {
+        if is_over(limit, held_bytes, &mut self.over_soft_since, Instant::now()) {
             warn_of_output_limit(&self.conn.client.shared, self.server.clock.now_ms());
             return Err(io::Error::other("output buffer limit"));
         }
@@ -391,9 +411,25 @@ impl Link<'_> {
     }
 }
 
-/// Is a replica that is so many bytes behind to be cut off: at the hard limit, or after more than `soft_secs` at the soft one?
-fn is_over(limit: Limit, lag_bytes: u64, over_soft_since: &mut Option<Instant>, now: Instant) -> bool {
-    let reaches = |bytes: u64| bytes > 0 && lag_bytes >= bytes;
+/// Writes to disk what the log has no room for in memory, on a thread of its own.
+fn spill(server: &Arc<Server>, disk_bytes: u64) {
+    let on_thread = server.clone();
+    let work = move || {
+        if let Err(error) = on_thread.log.spill(&on_thread.directory, disk_bytes) {
+            tracing::warn!("Can't write the replication log to disk: {error}");
+            std::thread::sleep(DISK_PAUSE);
+        }
+        on_thread.log.end_spilling();
+    };
+    if let Err(error) = std::thread::Builder::new().name("bio_spill_log".into()).spawn(work) {
+        tracing::warn!("Can't write the replication log to disk: {error}");
+        server.log.end_spilling();
+    }
+}
+
+/// Is a replica that holds so many bytes of memory to be cut off: at the hard limit, or after more than `soft_secs` at the soft one?
+fn is_over(limit: Limit, held_bytes: u64, over_soft_since: &mut Option<Instant>, now: Instant) -> bool {
+    let reaches = |bytes: u64| bytes > 0 && held_bytes >= bytes;
     *over_soft_since = reaches(limit.soft).then(|| over_soft_since.unwrap_or(now));
     let soft_secs = over_soft_since.map_or(0, |since| now.duration_since(since).as_secs() as i64);
     reaches(limit.hard) || (over_soft_since.is_some() && soft_secs > limit.soft_secs)
@@ -423,16 +459,16 @@ fn advance(queue: &mut VecDeque<Bytes>, mut n: usize) {
 mod tests {
     use super::*;
 
-    /// Second by second: how far behind a replica is, and in which second it is cut off.
+    /// Second by second: how much a replica holds, and in which second it is cut off.
     #[track_caller]
-    fn check(limit: (u64, u64, i64), lags: &[u64], expected: Option<usize>) {
+    fn check(limit: (u64, u64, i64), held: &[u64], expected: Option<usize>) {
         let (hard, soft, soft_secs) = limit;
         let (start, mut over_soft_since) = (Instant::now(), None);
-        let cut = lags.iter().enumerate().position(|(at, lag_bytes)| {
+        let cut = held.iter().enumerate().position(|(at, held_bytes)| {
             let now = start + TICK * at as u32;
-            is_over(Limit { hard, soft, soft_secs }, *lag_bytes, &mut over_soft_since, now)
+            is_over(Limit { hard, soft, soft_secs }, *held_bytes, &mut over_soft_since, now)
         });
-        assert_eq!(cut, expected, "{limit:?} {lags:?}");
+        assert_eq!(cut, expected, "{limit:?} {held:?}");
     }
 
     #[test]

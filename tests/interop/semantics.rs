@@ -31,7 +31,7 @@ pub fn wait_counts_acknowledgements(kinds: &[Kind]) {
     assert_eq!(topology.last().call("GET counter").text(), "4");
 }
 
-/// A replica that is behind by the soft limit for longer than its seconds is cut off, and comes back.
+/// A replica that is behind by the soft limit for longer than its seconds, with nothing on disk, is cut off, and comes back.
 pub fn soft_output_limit_cuts_off(kinds: &[Kind]) {
     /// More than what stands in sockets and the proxy.
     const WRITES: usize = 32;
@@ -41,6 +41,9 @@ pub fn soft_output_limit_cuts_off(kinds: &[Kind]) {
     let mut client = master.connect();
     let limit = ["CONFIG", "SET", "client-output-buffer-limit", "replica 0 1mb 1"];
     assert_eq!(client.call(&limit).text(), "OK");
+    if !master.is_oracle() {
+        assert_eq!(client.line("CONFIG SET repl-backlog-disk-size 0").text(), "OK");
+    }
     topology.links[0].stall(true);
     for at in 0..WRITES {
         client.call(&["SET", &format!("key:{at}"), &"x".repeat(VALUE_BYTES)]);
@@ -52,6 +55,38 @@ pub fn soft_output_limit_cuts_off(kinds: &[Kind]) {
     };
     assert!(log.lines().any(says_why), "the log does not say why:\n{log}");
     client.call(&["CONFIG", "SET", "client-output-buffer-limit", "replica 0 0 0"]);
+    topology.links[0].stall(false);
+    assert_converges(&topology);
+}
+
+/// A replica that is far behind is sent what it has missed from the master's disk, and keeps its link; without the disk's share
+/// it is cut off.
+pub fn the_log_of_who_is_far_behind_is_on_disk(kinds: &[Kind]) {
+    const WRITES: usize = 96;
+    const VALUE_BYTES: usize = 1 << 20;
+    let Some(topology) = Topology::start_attached(kinds, &[]) else { return };
+    let master = topology.master();
+    let mut client = master.connect();
+    let limits =
+        ["CONFIG", "SET", "client-output-buffer-limit", "replica 60mb 0 0", "repl-backlog-size", "1mb"];
+    assert_eq!(client.call(&limits).text(), "OK");
+    let synced = master.number("sync_full");
+    let fall_behind = |client: &mut Client| {
+        topology.links[0].stall(true);
+        for at in 0..WRITES {
+            client.call(&["SET", &format!("key:{}", at % 7), &"x".repeat(VALUE_BYTES)]);
+        }
+    };
+    fall_behind(&mut client);
+    eventually("the log goes to disk", || master.number("repl_backlog_disk_bytes") > 40 << 20);
+    assert_eq!(master.info("connected_slaves"), "1");
+    topology.links[0].stall(false);
+    assert_converges(&topology);
+    eventually("the files are given back", || master.number("repl_backlog_disk_bytes") == 0);
+    assert_eq!(master.number("sync_full"), synced);
+    assert_eq!(client.line("CONFIG SET repl-backlog-disk-size 0").text(), "OK");
+    fall_behind(&mut client);
+    eventually("the replica is cut off", || master.info("connected_slaves") == "0");
     topology.links[0].stall(false);
     assert_converges(&topology);
 }

@@ -152,7 +152,9 @@ impl Oracle {
         if from < end {
             let pin = ring.pin(from).expect("what is kept can be read");
             while bytes.len() < (end - from) as usize {
-                ring.read(pin, usize::MAX >> 1).iter().for_each(|piece| bytes.extend_from_slice(piece));
+                for piece in ring.read(pin, usize::MAX >> 1).expect("what is pinned is kept") {
+                    bytes.extend_from_slice(&piece.bytes().expect("no disk fails"));
+                }
             }
             ring.unpin(pin);
         }

@@ -96,6 +96,7 @@ fn config(rng: &mut Rng, plan: &Plan) -> Config {
     };
     if rng.percent(15) {
         config.client_output_buffer_limit[1].hard = 10_000;
+        config.repl_backlog_disk_size = 0;
     }
     config
 }

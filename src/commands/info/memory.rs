@@ -32,7 +32,7 @@ impl Figures {
             rss: memory::rss_bytes(),
             active: memory::active_bytes(),
             resident: memory::resident_bytes(),
-            backlog: server.log.lock().kept_bytes(),
+            backlog: server.log.lock().memory_bytes(),
             clients: client_bytes(server),
         }
     }

@@ -19,6 +19,7 @@ pub fn replication(info: &Info<'_>, lines: &mut Lines) {
     let wanted = server.log.is_wanted();
     let ring = server.log.lock();
     let (ids, start, end, kept) = (ring.ids, ring.start(), ring.end(), ring.kept_bytes());
+    let disk_bytes = ring.disk_bytes();
     drop(ring);
     lines.put("master_replid", ids.id);
     lines.put("master_replid2", ids.id2);
@@ -28,6 +29,7 @@ pub fn replication(info: &Info<'_>, lines: &mut Lines) {
     lines.put("repl_backlog_size", info.config.repl_backlog_size);
     lines.put("repl_backlog_first_byte_offset", if wanted { start + 1 } else { 0 });
     lines.put("repl_backlog_histlen", if wanted { kept } else { 0 });
+    lines.put("repl_backlog_disk_bytes", disk_bytes);
 }
 
 /// What a replica tells of its link.
