@@ -206,6 +206,8 @@ impl Client {
             }
             Err(error) if is_closed(&error) => Err(ErrorKind::UnexpectedEof.into()),
             Err(error) if error.kind() == ErrorKind::WouldBlock => Err(ErrorKind::TimedOut.into()),
+            // A process that was stopped and goes on: the system does not take reads with a deadline up again.
+            Err(error) if error.kind() == ErrorKind::Interrupted => self.fill(),
             Err(error) => Err(error),
         }
     }
