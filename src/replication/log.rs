@@ -247,7 +247,7 @@ impl Log {
         loop {
             let (blocks, place) = {
                 let ring = self.lock();
-                let place = ring.spilled.place();
+                let place = ring.spilled.place(disk_bytes);
                 (ring.to_spill(place.room().min(ring.room_on_disk(disk_bytes))), place)
             };
             if blocks.is_empty() {
@@ -310,7 +310,8 @@ impl Ring {
 
     /// Is there more in memory than there should be, and room for it among `disk_bytes`?
     pub fn must_spill(&self, disk_bytes: u64) -> bool {
-        self.memory_bytes() > self.keep_bytes + MEMORY_BYTES && self.room_on_disk(disk_bytes) > 0
+        self.memory_bytes() > self.keep_bytes.saturating_add(MEMORY_BYTES)
+            && self.room_on_disk(disk_bytes) > 0
     }
 
     /// Blocks that may still go to disk.
@@ -320,7 +321,8 @@ impl Ring {
 
     /// The oldest blocks in memory, as many as go to disk next, at most `most`.
     fn to_spill(&self, most: usize) -> Vec<(u64, Bytes)> {
-        let excess_bytes = self.memory_bytes().saturating_sub(self.keep_bytes + MEMORY_BYTES / 2);
+        let excess_bytes =
+            self.memory_bytes().saturating_sub(self.keep_bytes.saturating_add(MEMORY_BYTES / 2));
         let blocks = (excess_bytes / BLOCK_BYTES as u64) as usize;
         self.sealed.iter().take(blocks.min(most).min(SPILLED_AT_ONCE)).cloned().collect()
     }
@@ -485,6 +487,7 @@ mod tests {
 
     const MIB: u64 = 1 << 20;
     const KEEP_BYTES: u64 = 100_000;
+    const DISK_BYTES: u64 = 1 << 30;
 
     fn ring(keep_bytes: u64) -> Ring {
         Ring::new(Ids { id: ReplId([b'a'; 40]), id2: ReplId::NONE, second_offset: -1 }, keep_bytes)
@@ -565,15 +568,15 @@ mod tests {
     #[test]
     fn who_is_far_behind_reads_from_disk() {
         let (log, pin, directory) = far_behind("far", 50 * MIB);
-        assert!(log.lock().must_spill(u64::MAX));
-        log.spill(&directory, u64::MAX).unwrap();
+        assert!(log.lock().must_spill(DISK_BYTES));
+        log.spill(&directory, DISK_BYTES).unwrap();
         let most_bytes = KEEP_BYTES + MEMORY_BYTES / 2 + BLOCK_BYTES as u64;
         let second = {
             let mut ring = log.lock();
             let (memory_bytes, held_bytes) = (ring.memory_bytes(), ring.held_bytes(pin));
             assert!(memory_bytes <= most_bytes && held_bytes <= memory_bytes, "{memory_bytes} {held_bytes}");
             assert_eq!((ring.start(), ring.kept_bytes()), (0, 50 * MIB));
-            assert!(!ring.must_spill(u64::MAX) && bio::open_files(&directory) > 1);
+            assert!(!ring.must_spill(DISK_BYTES) && bio::open_files(&directory) > 1);
             ring.pin(30 * MIB + 1).unwrap()
         };
         check_read(&log, pin, 0, 50 * MIB);
@@ -605,14 +608,14 @@ mod tests {
     fn a_disk_that_fails_loses_nothing() {
         let (log, pin, directory) = far_behind("fails", 20 * MIB);
         std::fs::remove_dir(&directory).unwrap();
-        assert_eq!(log.spill(&directory, u64::MAX).unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert_eq!(log.spill(&directory, DISK_BYTES).unwrap_err().kind(), io::ErrorKind::NotFound);
         check_read(&log, pin, 0, 20 * MIB);
     }
 
     #[test]
     fn what_the_disk_has_lost_is_not_kept() {
         let (log, pin, directory) = far_behind("lost", 20 * MIB);
-        log.spill(&directory, u64::MAX).unwrap();
+        log.spill(&directory, DISK_BYTES).unwrap();
         let memory_start = {
             let mut ring = log.lock();
             ring.forget_disk();
@@ -642,8 +645,10 @@ mod tests {
                 }
             });
             scope.spawn(|| {
-                while log.lock().end() < BYTES {
-                    log.spill(&directory, u64::MAX).unwrap();
+                let mut over = false;
+                while !over {
+                    over = log.lock().end() >= BYTES;
+                    log.spill(&directory, DISK_BYTES).unwrap();
                 }
             });
             let reader = |pin: Pin, most: usize| {

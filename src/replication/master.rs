@@ -398,7 +398,7 @@ impl Link<'_> {
         }
         if disk_bytes > 0 {
             // What waits for the disk does not count: only what finds no room there.
-            held_bytes = held_bytes.saturating_sub(kept_bytes + WAITING_FOR_DISK_BYTES);
+            held_bytes = held_bytes.saturating_sub(kept_bytes.saturating_add(WAITING_FOR_DISK_BYTES));
         } else if limit.hard > 0 {
             // What is kept anyway costs nothing.
             limit.hard = limit.hard.max(kept_bytes);

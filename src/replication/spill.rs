@@ -1,6 +1,6 @@
 //! The part of the log that memory has no room for: on disk, for replicas that are far behind.
 //!
-//! It lies before what is in memory, without a gap, in segments of [`SEGMENT_BLOCKS`] blocks: files without a name, so that what all
+//! It lies before what is in memory, without a gap, in segments of some blocks: files without a name, so that what all
 //! replicas have had is given back file by file, and nothing stays when the process ends. Each block has its checksum: a
 //! stream that comes back wrong from the disk must not reach a replica.
 //!
@@ -16,8 +16,10 @@ use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Blocks of a segment: 16 MiB.
-const SEGMENT_BLOCKS: usize = 256;
+/// Blocks that a segment has room for at least: 16 MiB.
+const SEGMENT_BLOCKS_MIN: u64 = 256;
+/// The segments are larger than that where the disk's share is, so that there are not many more of them than this.
+const SEGMENTS: u64 = 64;
 
 /// The log's segments on disk.
 #[derive(Debug, Default)]
@@ -48,6 +50,8 @@ pub struct Place {
     file: Option<Arc<BioFile>>,
     /// Blocks that are in the file.
     filled: usize,
+    /// Blocks for which it has room beside them.
+    room: usize,
 }
 
 /// Blocks that are in a file, and not yet among the segments.
@@ -73,13 +77,15 @@ impl Spilled {
         self.segments.iter().map(|segment| segment.end() - segment.start).sum()
     }
 
-    /// Where the next block goes.
-    pub fn place(&self) -> Place {
+    /// Where the next block goes, if the disk's share is so large.
+    pub fn place(&self, disk_bytes: u64) -> Place {
+        let segment_blocks = (disk_bytes / BLOCK_BYTES as u64 / SEGMENTS).max(SEGMENT_BLOCKS_MIN) as usize;
         match self.segments.back() {
-            Some(last) if last.sums.len() < SEGMENT_BLOCKS => {
-                Place { file: Some(last.file.clone()), filled: last.sums.len() }
+            Some(last) if last.sums.len() < segment_blocks => {
+                let filled = last.sums.len();
+                Place { file: Some(last.file.clone()), filled, room: segment_blocks - filled }
             }
-            _ => Place { file: None, filled: 0 },
+            _ => Place { file: None, filled: 0, room: segment_blocks },
         }
     }
 
@@ -136,7 +142,7 @@ impl Spilled {
 impl Place {
     /// How many blocks the file has room for.
     pub fn room(&self) -> usize {
-        SEGMENT_BLOCKS - self.filled
+        self.room
     }
 
     /// Writes blocks into the file, which is made if there is none.
@@ -188,7 +194,7 @@ mod tests {
     fn three_blocks(start: u64) -> (Spilled, Written) {
         let mut spilled = Spilled::default();
         let blocks = [1, 2, 3].map(|fill| (0, block(fill)));
-        let written = spilled.place().write(&std::env::temp_dir(), &blocks).expect("a directory");
+        let written = spilled.place(1 << 30).write(&std::env::temp_dir(), &blocks).expect("a directory");
         assert!(spilled.add(start, &written));
         (spilled, written)
     }
@@ -219,9 +225,17 @@ mod tests {
     }
 
     #[test]
+    fn a_large_share_has_large_segments_not_many() {
+        let spilled = Spilled::default();
+        assert_eq!(spilled.place(0).room(), 256);
+        assert_eq!(spilled.place(1 << 30).room(), 256);
+        assert_eq!(spilled.place(1 << 40).room(), 1 << 18);
+    }
+
+    #[test]
     fn what_was_written_behind_blocks_that_are_gone_is_not_taken_over() {
         let (mut spilled, _) = three_blocks(0);
-        let place = spilled.place();
+        let place = spilled.place(1 << 30);
         spilled.forget_before(3 * BLOCK_BYTES as u64);
         assert_eq!((spilled.bytes(), spilled.take_closing().len()), (0, 1));
         let written = place.write(&std::env::temp_dir(), &[(0, block(4))]).expect("it is still open");
