@@ -3,6 +3,7 @@
 use crate::client::{Client, Shared};
 use crate::config::Config;
 use crate::executor::{PATIENCE, execute};
+use crate::replication::log;
 use crate::resp::parser::Arg;
 use crate::resp::{Out, Proto};
 use crate::server::Server;
@@ -72,8 +73,8 @@ impl Bench {
         let mut ring = self.server.log.lock();
         let from = ring.start();
         let pin = ring.pin(from).expect("the start is kept");
-        let pieces = ring.read(pin, usize::MAX >> 1).expect("it is kept").into_iter();
-        let text = pieces.map(|piece| piece.bytes().expect("in memory")).collect::<Vec<_>>().concat();
+        let pieces = ring.read(pin, usize::MAX >> 1).expect("it is kept");
+        let text = log::concat(pieces).expect("in memory");
         ring.unpin(pin);
         let end = ring.end();
         let selected = ring.selected();

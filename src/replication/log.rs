@@ -137,6 +137,15 @@ impl Piece {
     }
 }
 
+/// The bytes of pieces that follow each other, in one.
+///
+/// # Errors
+/// The disk's.
+pub fn concat(pieces: Vec<Piece>) -> io::Result<Vec<u8>> {
+    let parts = pieces.into_iter().map(Piece::bytes).collect::<io::Result<Vec<_>>>()?;
+    Ok(parts.concat())
+}
+
 /// The bytes asked for are gone (or never were).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct NotKept;
@@ -504,19 +513,15 @@ mod tests {
         ring.trim();
     }
 
-    fn concat(pieces: Vec<Piece>) -> Vec<u8> {
-        pieces.into_iter().map(|piece| piece.bytes().unwrap()).collect::<Vec<_>>().concat()
-    }
-
     fn read(ring: &mut Ring, pin: Pin, most: usize) -> Vec<u8> {
-        concat(ring.read(pin, most).unwrap())
+        concat(ring.read(pin, most).unwrap()).unwrap()
     }
 
     /// Reads `bytes` bytes from the log that should be those from `at` on.
     fn check_read(log: &Log, pin: Pin, at: u64, bytes: u64) {
         let mut next = at;
         while next < at + bytes {
-            let got = concat(log.lock().read(pin, 100_000).unwrap());
+            let got = concat(log.lock().read(pin, 100_000).unwrap()).unwrap();
             assert!(!got.is_empty(), "{next}: nothing to read");
             assert!(got.iter().zip(next..).all(|(got, at)| *got == byte(at)), "{next}: other bytes");
             next += got.len() as u64;
@@ -531,6 +536,13 @@ mod tests {
         let pin = log.lock().pin(0).unwrap();
         append(&mut log.lock(), bytes);
         (log, pin, directory)
+    }
+
+    /// No file is open any more once the log has been told to close them.
+    fn check_closed(log: &Log, directory: &Path) {
+        log.close_files();
+        bio::wait_until_closed(directory);
+        std::fs::remove_dir(directory).unwrap();
     }
 
     #[test]
@@ -585,9 +597,7 @@ mod tests {
         check_read(&log, pin, 50 * MIB, 1);
         assert_eq!(log.lock().disk_bytes(), 0);
         assert_eq!(log.lock().start(), 50 * MIB + 1 - KEEP_BYTES);
-        log.close_files();
-        bio::wait_until_closed(&directory);
-        std::fs::remove_dir(directory).unwrap();
+        check_closed(&log, &directory);
     }
 
     #[test]
@@ -599,9 +609,7 @@ mod tests {
         assert!(!log.lock().must_spill(3 * MIB));
         check_read(&log, pin, 0, 40 * MIB);
         log.lock().unpin(pin);
-        log.close_files();
-        bio::wait_until_closed(&directory);
-        std::fs::remove_dir(directory).unwrap();
+        check_closed(&log, &directory);
     }
 
     #[test]
@@ -627,9 +635,7 @@ mod tests {
         assert_eq!(log.lock().pin(memory_start - 1), Err(NotKept));
         let second = log.lock().pin(memory_start).unwrap();
         check_read(&log, second, memory_start, 20 * MIB - memory_start);
-        log.close_files();
-        bio::wait_until_closed(&directory);
-        std::fs::remove_dir(directory).unwrap();
+        check_closed(&log, &directory);
     }
 
     /// One writes, one carries to disk, a slow and a fast one read, readers come and go.
@@ -654,7 +660,7 @@ mod tests {
             let reader = |pin: Pin, most: usize| {
                 let mut at = 0;
                 while at < BYTES {
-                    let got = concat(log.lock().read(pin, most).unwrap());
+                    let got = concat(log.lock().read(pin, most).unwrap()).unwrap();
                     assert!(got.iter().zip(at..).all(|(got, at)| *got == byte(at)), "{at}: other bytes");
                     at += got.len() as u64;
                     let passing = log.lock().pin(at).expect("what a reader has not had is kept");
@@ -669,9 +675,7 @@ mod tests {
             scope.spawn(move || reader(slow, 10_000));
         });
         assert_eq!(log.lock().disk_bytes(), 0);
-        log.close_files();
-        bio::wait_until_closed(&directory);
-        std::fs::remove_dir(directory).unwrap();
+        check_closed(&log, &directory);
     }
 
     #[test]

@@ -31,11 +31,19 @@ pub fn wait_counts_acknowledgements(kinds: &[Kind]) {
     assert_eq!(topology.last().call("GET counter").text(), "4");
 }
 
+/// Stalls the replica's link and writes so many values of 1 MiB each.
+fn fall_behind(topology: &Topology, client: &mut Client, writes: usize) {
+    const VALUE_BYTES: usize = 1 << 20;
+    topology.links[0].stall(true);
+    for at in 0..writes {
+        client.call(&["SET", &format!("key:{}", at % 32), &"x".repeat(VALUE_BYTES)]);
+    }
+}
+
 /// A replica that is behind by the soft limit for longer than its seconds, with nothing on disk, is cut off, and comes back.
 pub fn soft_output_limit_cuts_off(kinds: &[Kind]) {
     /// More than what stands in sockets and the proxy.
     const WRITES: usize = 32;
-    const VALUE_BYTES: usize = 1 << 20;
     let Some(topology) = Topology::start_attached(kinds, &[]) else { return };
     let master = topology.master();
     let mut client = master.connect();
@@ -44,10 +52,7 @@ pub fn soft_output_limit_cuts_off(kinds: &[Kind]) {
     if !master.is_oracle() {
         assert_eq!(client.line("CONFIG SET repl-backlog-disk-size 0").text(), "OK");
     }
-    topology.links[0].stall(true);
-    for at in 0..WRITES {
-        client.call(&["SET", &format!("key:{at}"), &"x".repeat(VALUE_BYTES)]);
-    }
+    fall_behind(&topology, &mut client, WRITES);
     eventually("the replica is cut off", || master.info("connected_slaves") == "0");
     let log = master.log();
     let says_why = |line: &str| {
@@ -63,7 +68,6 @@ pub fn soft_output_limit_cuts_off(kinds: &[Kind]) {
 /// it is cut off.
 pub fn the_log_of_who_is_far_behind_is_on_disk(kinds: &[Kind]) {
     const WRITES: usize = 96;
-    const VALUE_BYTES: usize = 1 << 20;
     let Some(topology) = Topology::start_attached(kinds, &[]) else { return };
     let master = topology.master();
     let mut client = master.connect();
@@ -71,13 +75,7 @@ pub fn the_log_of_who_is_far_behind_is_on_disk(kinds: &[Kind]) {
         ["CONFIG", "SET", "client-output-buffer-limit", "replica 60mb 0 0", "repl-backlog-size", "1mb"];
     assert_eq!(client.call(&limits).text(), "OK");
     let synced = master.number("sync_full");
-    let fall_behind = |client: &mut Client| {
-        topology.links[0].stall(true);
-        for at in 0..WRITES {
-            client.call(&["SET", &format!("key:{}", at % 7), &"x".repeat(VALUE_BYTES)]);
-        }
-    };
-    fall_behind(&mut client);
+    fall_behind(&topology, &mut client, WRITES);
     eventually("the log goes to disk", || master.number("repl_backlog_disk_bytes") > 40 << 20);
     assert_eq!(master.info("connected_slaves"), "1");
     topology.links[0].stall(false);
@@ -85,7 +83,7 @@ pub fn the_log_of_who_is_far_behind_is_on_disk(kinds: &[Kind]) {
     eventually("the files are given back", || master.number("repl_backlog_disk_bytes") == 0);
     assert_eq!(master.number("sync_full"), synced);
     assert_eq!(client.line("CONFIG SET repl-backlog-disk-size 0").text(), "OK");
-    fall_behind(&mut client);
+    fall_behind(&topology, &mut client, WRITES);
     eventually("the replica is cut off", || master.info("connected_slaves") == "0");
     topology.links[0].stall(false);
     assert_converges(&topology);

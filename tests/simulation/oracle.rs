@@ -7,7 +7,7 @@
 
 use super::contents::put_contents;
 use redpoll::keyspace::Entry;
-use redpoll::replication::log::{Ids, ReplId};
+use redpoll::replication::log::{self, Ids, ReplId};
 use redpoll::server::Server;
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering::Relaxed;
@@ -152,9 +152,8 @@ impl Oracle {
         if from < end {
             let pin = ring.pin(from).expect("what is kept can be read");
             while bytes.len() < (end - from) as usize {
-                for piece in ring.read(pin, usize::MAX >> 1).expect("what is pinned is kept") {
-                    bytes.extend_from_slice(&piece.bytes().expect("no disk fails"));
-                }
+                let pieces = ring.read(pin, usize::MAX >> 1).expect("what is pinned is kept");
+                bytes.extend(log::concat(pieces).expect("no disk fails"));
             }
             ring.unpin(pin);
         }

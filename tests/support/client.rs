@@ -133,7 +133,9 @@ impl Client {
 
     /// A field of INFO as text, empty if there is none of that name.
     pub fn info(&mut self, field: &str) -> String {
-        let all = self.line("INFO everything").text();
+        let reply = self.line("INFO everything");
+        assert!(!reply.is_error(), "INFO: {reply}");
+        let all = reply.text();
         let value = all.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
         value.unwrap_or_default().to_owned()
     }

@@ -8,6 +8,13 @@ use crate::types::ObjectType;
 use smallvec::SmallVec;
 
 impl View<'_> {
+    #[inline]
+    fn look_up(&mut self, key: &[u8], purpose: Purpose) -> Option<&Entry> {
+        let (hash, db) = (self.hash(key), self.db);
+        let at = self.locate(hash, key, purpose)?;
+        Some(self.shard(hash).at(db, at))
+    }
+
     /// Looks a key up for reading: counts a hit or a miss, records the access.
     pub fn read(&mut self, key: &[u8]) -> Option<&Entry> {
         let hash = self.hash(key);
@@ -34,10 +41,7 @@ impl View<'_> {
 
     /// Looks a key up for a change: records the access, but no hit or miss.
     pub fn read_for_write(&mut self, key: &[u8]) -> Option<&Entry> {
-        let hash = self.hash(key);
-        let at = self.locate(hash, key, Purpose::Write)?;
-        let db = self.db;
-        Some(self.shard(hash).at(db, at))
+        self.look_up(key, Purpose::Write)
     }
 
     /// Looks a key up for a question about it (TYPE, TTL): counts a hit or a miss, but is no access.
@@ -51,10 +55,7 @@ impl View<'_> {
 
     /// As [`View::look`], and nobody hears of a miss (OBJECT).
     pub fn look_silently(&mut self, key: &[u8]) -> Option<&Entry> {
-        let hash = self.hash(key);
-        let at = self.locate(hash, key, Purpose::Look)?;
-        let db = self.db;
-        Some(self.shard(hash).at(db, at))
+        self.look_up(key, Purpose::Look)
     }
 
     /// The entry under a key as it stands in the table, logically expired or not (DEBUG).
@@ -66,10 +67,7 @@ impl View<'_> {
 
     /// Looks a key up without a trace.
     pub fn peek(&mut self, key: &[u8]) -> Option<&Entry> {
-        let hash = self.hash(key);
-        let at = self.locate(hash, key, Purpose::Peek)?;
-        let db = self.db;
-        Some(self.shard(hash).at(db, at))
+        self.look_up(key, Purpose::Peek)
     }
 
     /// Is the key there (for a change)? Records the access.

@@ -64,8 +64,7 @@ fn log(server: &Server) -> Vec<u8> {
     assert_eq!(start, 0, "the log keeps all of it");
     let pin = ring.pin(start).expect("the start is kept");
     let pieces = ring.read(pin, usize::MAX >> 1).expect("what is pinned is kept");
-    let bytes =
-        pieces.into_iter().map(|piece| piece.bytes().expect("in memory")).collect::<Vec<_>>().concat();
+    let bytes = redpoll::replication::log::concat(pieces).expect("in memory");
     ring.unpin(pin);
     assert_eq!(bytes.len() as u64, ring.end());
     bytes
