@@ -16,6 +16,7 @@
 
 use super::Entry;
 use crate::keyspace::entry::prefetch;
+use smallvec::SmallVec;
 use triomphe::{Arc, ThinArc};
 
 /// Longer keys and values are kept in allocations of their own.
@@ -197,6 +198,13 @@ fn parse(entry: &[u8]) -> Parsed<'_> {
     Parsed { key, value: value.map_or(Ok(rest), Err), expiry_ms }
 }
 
+/// The key of an entry that is a plain one.
+#[inline]
+fn plain_key(entry: &[u8]) -> Option<&[u8]> {
+    let len = entry[0];
+    (len < FLAGS).then(|| &entry[1..][..usize::from(len)])
+}
+
 const CACHE_LINE_BYTES: usize = 64;
 
 /// Entries for which a leaf of `count` has room in its index.
@@ -243,7 +251,10 @@ impl Layout {
 
     fn set_offset(self, buffer: &mut [u8], i: usize, offset: usize) {
         let at = self.offsets() + i * self.width;
-        buffer[at..at + self.width].copy_from_slice(&(offset as u32).to_le_bytes()[..self.width]);
+        match self.width {
+            2 => buffer[at..at + 2].copy_from_slice(&(offset as u16).to_le_bytes()),
+            _ => buffer[at..at + 4].copy_from_slice(&(offset as u32).to_le_bytes()),
+        }
     }
 
     /// Moves offsets and entries to where they belong when the count becomes `count`.
@@ -271,6 +282,17 @@ impl Leaf {
         let mut builder = Builder::default();
         builder.push(tag, item);
         builder.finish().expect("it has an entry")
+    }
+
+    /// A leaf whose buffer, `len` zeros, `fill` has filled.
+    fn filled(head: Head, len: usize, fill: impl FnOnce(&mut [u8])) -> Leaf {
+        const ZEROS: &[u8] = &[0; 2 * SPLIT_BYTES];
+        let mut leaf = match ZEROS.get(..len) {
+            Some(zeros) => ThinArc::from_header_and_slice(head, zeros),
+            None => ThinArc::from_header_and_slice(head, &vec![0; len]),
+        };
+        leaf.with_arc_mut(|arc| fill(Arc::get_mut(arc).expect("just made").slice_mut()));
+        Leaf(leaf)
     }
 
     fn head(&self) -> &Head {
@@ -333,6 +355,19 @@ impl Leaf {
         &buffer[layout.entries()..][start..end]
     }
 
+    /// The entries' tags and bytes.
+    fn raw(&self) -> impl Iterator<Item = (u8, &[u8])> {
+        let (layout, buffer) = (self.layout(), self.buffer());
+        let entries = &buffer[layout.entries()..self.used()];
+        let starts = (1..layout.count).map(move |i| layout.offset(buffer, i));
+        let ends = starts.chain(std::iter::once(entries.len()));
+        buffer.iter().zip(ends).scan(0, |start, (tag, end)| {
+            let entry = &entries[*start..end];
+            *start = end;
+            Some((*tag, entry))
+        })
+    }
+
     fn outside(&self, slot: u32) -> &Arc<[u8]> {
         let extra =
             self.head().extra.as_ref().expect("an entry that names a slot has brought the extra part");
@@ -366,28 +401,29 @@ impl Leaf {
     /// The entry of a key whose hash ends in `tag`.
     #[inline]
     pub fn find(&self, tag: u8, key: &[u8]) -> Option<usize> {
-        self.tagged(tag).find(|i| self.key_is(*i, key))
+        self.tagged(tag, |i| self.key_is(i, key))
     }
 
-    /// The entries whose tag this may be.
+    /// The first of the entries with this tag that `is_it` says it is.
     #[inline]
-    fn tagged(&self, tag: u8) -> impl Iterator<Item = usize> {
+    fn tagged(&self, tag: u8, is_it: impl Fn(usize) -> bool) -> Option<usize> {
         const ONES: u64 = 0x0101_0101_0101_0101;
         const LOW: u64 = 0x7f7f_7f7f_7f7f_7f7f;
         let count = self.len();
-        let tags = self.buffer()[..room(count)].chunks_exact(8).enumerate();
-        tags.flat_map(move |(word, tags)| {
+        for (word, tags) in self.buffer()[..room(count)].chunks_exact(8).enumerate() {
             let differing =
                 u64::from_le_bytes(tags.try_into().expect("eight bytes")) ^ (ONES * u64::from(tag));
             // The highest bit of each byte that is zero.
             let mut equal = !((differing & LOW).wrapping_add(LOW) | differing | LOW);
-            std::iter::from_fn(move || {
+            while equal != 0 {
                 let i = word * 8 + equal.trailing_zeros() as usize / 8;
-                let found = equal != 0 && i < count;
-                equal &= equal.wrapping_sub(1);
-                found.then_some(i)
-            })
-        })
+                if i < count && is_it(i) {
+                    return Some(i);
+                }
+                equal &= equal - 1;
+            }
+        }
+        None
     }
 
     /// Asks for the leaf's head and index.
@@ -400,7 +436,7 @@ impl Leaf {
     /// Asks for the entry of a key whose hash ends in `tag`, and for where one would be added.
     pub fn prefetch_entry(&self, tag: u8) {
         let (layout, buffer) = (self.layout(), self.buffer());
-        if let Some(i) = self.tagged(tag).next() {
+        if let Some(i) = self.tagged(tag, |_| true) {
             prefetch(&raw const buffer[layout.entries() + layout.offset(buffer, i)]);
         }
         prefetch(buffer.as_ptr().wrapping_add(self.used()));
@@ -434,10 +470,8 @@ impl Leaf {
             *self = builder.with_buffer(len);
             return;
         }
-        let mut bytes = Vec::with_capacity(len);
-        bytes.extend_from_slice(&self.buffer()[..self.used()]);
-        bytes.resize(len, 0);
-        self.0 = ThinArc::from_header_and_slice(self.head().clone(), &bytes);
+        let used = &self.buffer()[..self.used()];
+        *self = Leaf::filled(self.head().clone(), len, |buffer| buffer[..used.len()].copy_from_slice(used));
     }
 
     /// Adds an entry whose key is not there.
@@ -529,9 +563,10 @@ impl Leaf {
 
     /// Parts the entries by what `upper` says of their keys.
     pub fn split(&self, upper: impl Fn(&[u8]) -> bool) -> (Option<Leaf>, Option<Leaf>) {
-        let mut parts = [Builder::default(), Builder::default()];
-        for i in 0..self.len() {
-            parts[usize::from(upper(self.entry(i).key))].push(self.buffer()[i], &self.item(i));
+        let mut parts = [Builder::for_part_of(self), Builder::for_part_of(self)];
+        for (i, (tag, entry)) in self.raw().enumerate() {
+            let key = plain_key(entry).unwrap_or_else(|| self.entry(i).key);
+            parts[usize::from(upper(key))].push_copy(self, i, tag, entry);
         }
         let [low, high] = parts;
         (low.finish(), high.finish())
@@ -559,23 +594,47 @@ fn release(entry: &[u8], head: &mut Head) -> Option<i64> {
 /// A leaf being put together.
 #[derive(Default)]
 struct Builder {
-    tags: Vec<u8>,
-    offsets: Vec<usize>,
+    tags: SmallVec<[u8; 2 * SPLIT_ENTRIES]>,
+    offsets: SmallVec<[u32; 2 * SPLIT_ENTRIES]>,
     entries: Vec<u8>,
     extra: Option<Box<Extra>>,
 }
 
 impl Builder {
+    /// With room for some of the entries of a leaf.
+    fn for_part_of(leaf: &Leaf) -> Builder {
+        Builder { entries: Vec::with_capacity(leaf.used()), ..Builder::default() }
+    }
+
     fn push(&mut self, tag: u8, item: &Item<'_>) {
-        let start = self.entries.len();
-        self.tags.push(tag);
-        self.offsets.push(start);
+        let start = self.begin(tag);
         self.entries.resize(start + item.len(), 0);
         item.write(&mut self.entries[start..], &mut self.extra);
     }
 
+    /// Adds entry `i` of a leaf, its tag and bytes being these.
+    #[inline]
+    fn push_copy(&mut self, leaf: &Leaf, i: usize, tag: u8, entry: &[u8]) {
+        if plain_key(entry).is_some() {
+            self.begin(tag);
+            self.entries.extend_from_slice(entry);
+        } else {
+            self.push(tag, &leaf.item(i));
+        }
+    }
+
+    /// Where the entry that is added next will start.
+    #[inline]
+    fn begin(&mut self, tag: u8) -> usize {
+        let start = self.entries.len();
+        self.tags.push(tag);
+        self.offsets.push(start as u32);
+        start
+    }
+
     fn push_all(&mut self, leaf: &Leaf) {
-        (0..leaf.len()).for_each(|i| self.push(leaf.buffer()[i], &leaf.item(i)));
+        self.entries.reserve(leaf.used());
+        leaf.raw().enumerate().for_each(|(i, (tag, entry))| self.push_copy(leaf, i, tag, entry));
     }
 
     /// The leaf, if there is any entry.
@@ -591,13 +650,13 @@ impl Builder {
     fn with_buffer(self, len: usize) -> Leaf {
         let layout = Layout { count: self.tags.len(), width: offset_width(len) };
         let used = layout.entries() + self.entries.len();
-        let mut buffer = vec![0; len];
-        buffer[..layout.count].copy_from_slice(&self.tags);
-        for (i, offset) in self.offsets.iter().enumerate() {
-            layout.set_offset(&mut buffer, i, *offset);
-        }
-        buffer[layout.entries()..used].copy_from_slice(&self.entries);
         let head = Head { count: layout.count as u32, used: used as u32, extra: self.extra };
-        Leaf(ThinArc::from_header_and_slice(head, &buffer))
+        Leaf::filled(head, len, |buffer| {
+            buffer[..layout.count].copy_from_slice(&self.tags);
+            for (i, offset) in self.offsets.iter().enumerate() {
+                layout.set_offset(buffer, i, *offset as usize);
+            }
+            buffer[layout.entries()..used].copy_from_slice(&self.entries);
+        })
     }
 }
