@@ -112,8 +112,7 @@ impl List {
         match (self, end) {
             (List::Packed(pack), End::Front) => pack.push_front(value),
             (List::Packed(pack), End::Back) => pack.push_back(value),
-            (List::Quick(quick), End::Front) => quick.insert(0, value, limits),
-            (List::Quick(quick), End::Back) => quick.insert(quick.len(), value, limits),
+            (List::Quick(quick), end) => quick.push(end, value, limits),
         }
     }
 

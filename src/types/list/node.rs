@@ -84,6 +84,15 @@ impl Node {
         }
     }
 
+    /// Adds an element at an end.
+    #[inline]
+    pub fn push(&mut self, end: End, value: &[u8]) {
+        self.edit(|pack| match end {
+            End::Front => pack.push_front(value),
+            End::Back => pack.push_back(value),
+        });
+    }
+
     /// Adds an element at an index up to the number of elements.
     #[inline]
     pub fn insert(&mut self, at: usize, len: usize, value: &[u8]) {

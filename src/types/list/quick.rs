@@ -68,6 +68,16 @@ impl Quicklist {
     }
 
     #[inline]
+    pub(super) fn push(&mut self, end: End, value: &[u8], limits: &Limits) {
+        if !self.root.push(end, value, &Policy::of(limits)) {
+            let at = match end {
+                End::Front => 0,
+                End::Back => self.len(),
+            };
+            self.insert(at, value, limits);
+        }
+    }
+
     pub(super) fn insert(&mut self, at: usize, value: &[u8], limits: &Limits) {
         let policy = Policy::of(limits);
         let fits = policy.compress_depth == 0
@@ -166,7 +176,7 @@ impl Default for Builder {
 impl Builder {
     /// Appends an element.
     pub fn push(&mut self, value: &[u8], limits: &Limits) {
-        self.quick.insert(self.quick.len(), value, limits);
+        self.quick.push(End::Back, value, limits);
     }
 
     /// Appends the elements of a listpack, as a node of their own unless they are too many.

@@ -72,6 +72,27 @@ impl Slot {
         }
     }
 
+    /// Adds an element at an end. False: the node there does not take it, and nothing has changed.
+    pub fn push(&mut self, end: End, value: &[u8], policy: &Policy) -> bool {
+        let pushed = match &mut self.link {
+            Link::Node(node) if node.accepts(value, self.len, policy) => {
+                Arc::make_mut(node).push(end, value);
+                true
+            }
+            Link::Node(_) => false,
+            Link::Branch(branch) => {
+                let slots = Arc::make_mut(branch);
+                let outer = match end {
+                    End::Front => slots.first_mut(),
+                    End::Back => slots.last_mut(),
+                };
+                outer.is_some_and(|slot| slot.push(end, value, policy))
+            }
+        };
+        self.len += usize::from(pushed);
+        pushed
+    }
+
     /// Inserts an element before the one at `at`, which may be the length, and returns what comes to stand behind this slot.
     pub fn insert(&mut self, at: usize, value: &[u8], policy: &Policy) -> Siblings {
         let siblings = match &mut self.link {
