@@ -177,13 +177,25 @@ impl Shard {
         self.db(db).table.at(position)
     }
 
-    /// Records an access: LRU clock or LFU counter. Not a change of the value.
+    /// As [`Shard::find`], and shows the entry to `access`, which says what is to be recorded as its access (LRU clock or LFU
+    /// counter), if anything. Not a change of the value.
     #[inline]
-    pub fn set_access(&mut self, db: u16, position: Position, access: u32) {
-        let entry = self.db_mut(db).table.at_mut(position);
-        if entry.access() != access {
+    pub fn find_accessing(
+        &mut self,
+        db: u16,
+        hash: u64,
+        key: &[u8],
+        access: impl FnOnce(&Entry) -> Option<u32>,
+    ) -> Option<Position> {
+        let table = &mut self.db_mut(db).table;
+        let at = table.find(hash, key)?;
+        let entry = table.at_mut(at);
+        if let Some(access) = access(entry)
+            && entry.access() != access
+        {
             entry.set_access(access);
         }
+        Some(at)
     }
 
     fn changed(&mut self, db: u16, key: &[u8]) {
@@ -229,8 +241,9 @@ impl Shard {
     /// Takes an object out of its entry to change it, if it is of type `T`; a running snapshot has it first. Until
     /// [`Shard::end_edit`] nobody else may look.
     pub fn begin_edit<T: ObjectType>(&mut self, db: u16, at: Position) -> Option<T> {
-        self.at(db, at).read_as::<T>()?;
-        self.save_before_change(db, at);
+        if self.capture.is_some() && self.at(db, at).read_as::<T>().is_some() {
+            self.save_before_change(db, at);
+        }
         self.db_mut(db).table.at_mut(at).take_out()
     }
 

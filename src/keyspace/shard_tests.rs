@@ -197,9 +197,8 @@ impl Pair {
             Step::SetExpiry((db, n), at) => self.set_expiry(*db, &KEYS[*n], *at),
             Step::Edit((db, n), len) => self.edit(*db, &KEYS[*n], *len),
             Step::Access((db, n), access) => {
-                if let Some(at) = self.find(*db, &KEYS[*n]) {
-                    self.shard.set_access(*db, at, *access);
-                }
+                let hash = HASHER.hash(&KEYS[*n]);
+                self.shard.find_accessing(*db, hash, &KEYS[*n], |_| Some(*access));
             }
             Step::Fill(db, keys) => {
                 (0..*keys).for_each(|n| self.put(*db, &filler(n), &Value::Int(n as i64), Ttl::Keep));

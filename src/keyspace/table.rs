@@ -54,6 +54,8 @@ pub struct Table {
     len: usize,
 }
 
+const VALID: &str = "a position stays valid until the table changes";
+
 /// Where an entry stands, until the table changes.
 #[derive(Clone, Copy, Debug)]
 pub struct Position {
@@ -114,17 +116,15 @@ impl Table {
             return None;
         }
         let index = self.bucket_index(hash);
-        for (depth, slots) in (0..).zip(self.bucket(index).groups()) {
-            for (slot, entry) in (0..).zip(slots) {
-                if let Some(entry) = entry
-                    && entry.may_match(hash)
-                    && entry.key() == key
-                {
-                    return Some(Position { index, depth, slot });
-                }
-            }
+        let bucket = self.bucket(index);
+        if let Some(slot) = slot_of(&bucket.slots, hash, key) {
+            return Some(Position { index, depth: 0, slot });
         }
-        None
+        let links = successors(bucket.next.as_deref(), |link| link.next.as_deref());
+        (1..).zip(links).find_map(|(depth, link)| {
+            let slot = slot_of(&link.slots, hash, key)?;
+            Some(Position { index, depth, slot })
+        })
     }
 
     /// Asks for the memory of the bucket of `hash`. False: not worth it, the table is small.
@@ -150,8 +150,7 @@ impl Table {
     /// The entry at a position that [`Table::find`] gave and no change has come after.
     #[inline]
     pub fn at(&self, position: Position) -> &Entry {
-        let slots = self.bucket(position.index).groups().nth(position.depth as usize);
-        let slots = slots.expect("a position stays valid until the table changes");
+        let slots = self.bucket(position.index).groups().nth(position.depth as usize).expect(VALID);
         slots[position.slot as usize].as_ref().expect("a position names an entry")
     }
 
@@ -161,6 +160,7 @@ impl Table {
         self.slot_mut(position).as_mut().expect("a position names an entry")
     }
 
+    #[inline]
     fn slot_mut(&mut self, position: Position) -> &mut Option<Entry> {
         &mut self.bucket_mut(position.index).group_mut(position.depth)[position.slot as usize]
     }
@@ -282,6 +282,13 @@ impl Table {
     }
 }
 
+/// Where among these a key is.
+#[inline]
+fn slot_of(slots: &[Option<Entry>], hash: u64, key: &[u8]) -> Option<u32> {
+    let is_it = |entry: &Entry| entry.may_match(hash) && entry.key() == key;
+    slots.iter().position(|slot| slot.as_ref().is_some_and(is_it)).map(|slot| slot as u32)
+}
+
 /// The next address after `cursor` in the order of reversed bits, when `bits` of it address a bucket.
 pub fn next_cursor(cursor: u64, bits: u32) -> u64 {
     let low_ones = if bits == 0 { u64::MAX } else { u64::MAX >> bits };
@@ -297,14 +304,14 @@ impl Bucket {
     }
 
     /// The places at `depth` links from the bucket, which must be there.
+    #[inline]
     fn group_mut(&mut self, depth: u32) -> &mut [Option<Entry>] {
-        const THERE: &str = "a position stays valid until the table changes";
         if depth == 0 {
             return &mut self.slots;
         }
-        let mut link = self.next.as_deref_mut().expect(THERE);
+        let mut link = self.next.as_deref_mut().expect(VALID);
         for _ in 1..depth {
-            link = link.next.as_deref_mut().expect(THERE);
+            link = link.next.as_deref_mut().expect(VALID);
         }
         &mut link.slots
     }

@@ -52,6 +52,22 @@ impl Moment {
     pub fn is_expired(&self, expiry_ms: Option<i64>) -> bool {
         expiry_ms.is_some_and(|at| at < self.now_ms && self.viewer != Viewer::MasterStream)
     }
+
+    /// The next random number of this unit (splitmix64).
+    fn random(&mut self) -> u64 {
+        self.seed = self.seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.seed;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// What is to be recorded when a key with these bits is used now, if anything.
+    #[inline]
+    fn touched(&mut self, access: u32) -> Option<u32> {
+        let (policy, now_ms) = (self.access, self.now_ms);
+        (!self.no_touch).then(|| policy.touched(access, now_ms, || self.random()))
+    }
 }
 
 /// The held shards at one moment, from one database.
@@ -94,6 +110,14 @@ enum Purpose {
 impl Purpose {
     fn precedes_change(self) -> bool {
         matches!(self, Purpose::Write | Purpose::Replace)
+    }
+
+    fn is_access(self) -> bool {
+        matches!(self, Purpose::Read | Purpose::Write)
+    }
+
+    fn is_counted(self) -> bool {
+        matches!(self, Purpose::Read | Purpose::Look)
     }
 }
 
@@ -215,8 +239,7 @@ impl<'k> View<'k> {
     fn collect_ready(&mut self, hash: u64) {
         let waiting = &mut self.held.shard(shard_of(hash)).waiting;
         if waiting.has_ready() {
-            let ready = waiting.take_ready();
-            self.ready.extend(ready);
+            self.ready.extend(waiting.take_ready());
         }
     }
 
@@ -225,13 +248,9 @@ impl<'k> View<'k> {
         &mut self.held
     }
 
-    /// The next random number of this unit (splitmix64).
+    /// The next random number of this unit.
     pub fn random(&mut self) -> u64 {
-        self.moment.seed = self.moment.seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.moment.seed;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        self.moment.random()
     }
 
     #[inline]
@@ -264,38 +283,26 @@ impl<'k> View<'k> {
     /// Where a key stands for this viewer: expired keys are gone (and deleted, on a master or before a change).
     #[inline]
     fn locate(&mut self, hash: u64, key: &[u8], purpose: Purpose) -> Option<Position> {
-        let db = self.db;
-        let mut found = self.shard(hash).find(db, hash, key);
-        if let Some(at) = found {
-            let expiry_ms = self.shard(hash).at(db, at).expiry_ms();
-            if self.moment.is_expired(expiry_ms) {
-                if self.moment.viewer == Viewer::OnMaster || purpose.precedes_change() {
-                    self.bury_expired(hash, key);
-                }
-                found = None;
+        let (db, moment) = (self.db, &mut self.moment);
+        let shard = self.held.shard(shard_of(hash));
+        let mut is_dead = false;
+        let mut found = shard.find_accessing(db, hash, key, |entry| {
+            is_dead = moment.is_expired(entry.expiry_ms());
+            if purpose.is_access() && !is_dead { moment.touched(entry.access()) } else { None }
+        });
+        if is_dead {
+            found = None;
+        }
+        if purpose.is_counted() {
+            match found {
+                Some(_) => shard.stats.hits += 1,
+                None => shard.stats.misses += 1,
             }
         }
-        match (purpose, found) {
-            (Purpose::Read, Some(at)) => {
-                self.shard(hash).stats.hits += 1;
-                self.record_access(hash, at);
-            }
-            (Purpose::Look, Some(_)) => self.shard(hash).stats.hits += 1,
-            (Purpose::Read | Purpose::Look, None) => self.shard(hash).stats.misses += 1,
-            (Purpose::Write, Some(at)) => self.record_access(hash, at),
-            (Purpose::Write, None) | (Purpose::Replace | Purpose::Peek, _) => {}
+        if is_dead && (moment.viewer == Viewer::OnMaster || purpose.precedes_change()) {
+            self.bury_expired(hash, key);
         }
         found
-    }
-
-    fn record_access(&mut self, hash: u64, at: Position) {
-        if self.moment.no_touch {
-            return;
-        }
-        let (db, now_ms, policy) = (self.db, self.moment.now_ms, self.moment.access);
-        let access = self.shard(hash).at(db, at).access();
-        let touched = policy.touched(access, now_ms, || self.random());
-        self.shard(hash).set_access(db, at, touched);
     }
 
     /// The watched keys of a held shard, that of `key`.

@@ -116,6 +116,8 @@ pub trait ObjectType: Sized + Default + Clone {
     const NAME: &'static str;
     /// Does a key vanish with its last element?
     const VANISHES: bool = true;
+    /// May its elements expire each for itself?
+    const ELEMENTS_EXPIRE: bool = false;
 
     /// The value, if the object is of this type; else the object.
     ///
@@ -176,7 +178,7 @@ macro_rules! objects {
 }
 
 macro_rules! object_type {
-    ($type:ident, $name:literal, $tags:pat $(, $vanishes:literal)? $(, { $own:item })?) => {
+    ($type:ident, $name:literal, $tags:pat $(, $vanishes:literal)? $(, { $($own:item)* })?) => {
         impl ObjectType for $type {
             const NAME: &'static str = $name;
             $( const VANISHES: bool = $vanishes; )?
@@ -202,7 +204,7 @@ macro_rules! object_type {
                 self.is_empty()
             }
 
-            $( #[inline] $own )?
+            $( $($own)* )?
         }
     };
 }
@@ -235,6 +237,9 @@ object_type!(List, "list", 0 | 1);
 object_type!(Set, "set", 2..=4);
 object_type!(Zset, "zset", 5 | 6);
 object_type!(Hash, "hash", 7..=9, {
+    const ELEMENTS_EXPIRE: bool = true;
+
+    #[inline]
     fn next_expiry_ms(&self) -> Option<i64> {
         Hash::next_expiry_ms(self)
     }

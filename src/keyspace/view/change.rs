@@ -57,10 +57,12 @@ impl<'k> View<'k> {
         object: Object,
         changes: u64,
     ) {
-        let db = self.db;
         self.changes += changes;
-        self.shard(hash).end_edit(db, at, key, object, changes);
-        self.collect_ready(hash);
+        let shard = self.held.shard(shard_of(hash));
+        shard.end_edit(self.db, at, key, object, changes);
+        if shard.waiting.has_ready() {
+            self.ready.extend(shard.waiting.take_ready());
+        }
     }
 
     pub(in crate::keyspace) fn move_field_expiry(&mut self, hash: u64, old: Option<i64>, new: Option<i64>) {
@@ -277,8 +279,6 @@ impl<'k> View<'k> {
     pub fn set_access(&mut self, key: &[u8], access: u32) {
         let hash = self.hash(key);
         let db = self.db;
-        if let Some(at) = self.shard(hash).find(db, hash, key) {
-            self.shard(hash).set_access(db, at, access);
-        }
+        self.shard(hash).find_accessing(db, hash, key, |_| Some(access));
     }
 }

@@ -45,6 +45,9 @@ impl View<'_> {
         key: &[u8],
         at: Position,
     ) -> Option<Position> {
+        if !T::ELEMENTS_EXPIRE {
+            return Some(at);
+        }
         let (db, now_ms) = (self.db, self.moment.now_ms);
         let next_ms = self.shard(hash).at(db, at).read_as::<T>().and_then(|value| value.next_expiry_ms());
         if next_ms.is_none_or(|at| at >= now_ms) || self.moment.viewer != Viewer::OnMaster {
