@@ -253,7 +253,7 @@ async fn until_ended(conn: &mut Connection, waiter: &Waiter) -> io::Result<()> {
         };
         let Some(wake) = woken.transpose()? else {
             if waiter.end() {
-                say_nothing(&mut Reply::new(&mut conn.out, conn.client.proto), waiter.request.nothing);
+                conn.reply(|reply| say_nothing(reply, waiter.request.nothing));
                 conn.server.stats.ran(waiter.command, Duration::ZERO, None);
             } else {
                 // Served at the last moment, or tried in vain right now.

@@ -366,7 +366,10 @@ pub fn execute<'r>(
         }
         ReplyMode::Skip if result.is_ok() => {
             out.truncate(end);
-            client.reply_mode = ReplyMode::On;
+            // A command that takes its time has not replied yet.
+            if client.takeover.is_none() {
+                client.reply_mode = ReplyMode::On;
+            }
         }
         ReplyMode::Skip => {}
     }

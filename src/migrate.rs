@@ -16,7 +16,7 @@ use crate::keyspace::{Entry, shard_of};
 use crate::net::dial::dial;
 use crate::net::{Connection, Stream};
 use crate::resp::parser::Arg;
-use crate::resp::{Out, Reply, encode};
+use crate::resp::{Out, encode};
 use crate::server::Server;
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -73,15 +73,14 @@ enum Done {
 /// Carries an order out and answers the client.
 pub async fn migrate(connection: &mut Connection, order: &Order) {
     let result = Migration { connection, order }.run().await;
-    let mut reply = Reply::new(&mut connection.out, connection.client.proto);
-    match result {
+    if let Err(error) = &result {
+        connection.server.stats.rejected(None, error);
+    }
+    connection.reply(|reply| match result {
         Ok(Done::Moved) => reply.ok(),
         Ok(Done::NoKey) => reply.simple("NOKEY"),
-        Err(error) => {
-            reply.error(&error);
-            connection.server.stats.rejected(None, &error);
-        }
-    }
+        Err(error) => reply.error(&error),
+    });
 }
 
 /// A key on its way.

@@ -560,16 +560,22 @@ impl Connection {
         })
     }
 
-    /// Replies what a command that took its time has come to.
-    fn answer(&mut self, result: Result<(), crate::error::Error>) {
-        let mut reply = Reply::new(&mut self.out, self.client.proto);
-        match result {
-            Ok(()) => reply.ok(),
-            Err(error) => {
-                reply.error(&error);
-                self.server.stats.rejected(None, &error);
-            }
+    /// Replies to a command that takes its time, if the client wants replies (CLIENT REPLY).
+    pub fn reply(&mut self, write: impl FnOnce(&mut Reply<'_>)) {
+        if self.client.reply_mode == ReplyMode::On {
+            write(&mut Reply::new(&mut self.out, self.client.proto));
         }
+    }
+
+    /// Replies what such a command has come to.
+    fn answer(&mut self, result: Result<(), crate::error::Error>) {
+        if let Err(error) = &result {
+            self.server.stats.rejected(None, error);
+        }
+        self.reply(|reply| match result {
+            Ok(()) => reply.ok(),
+            Err(error) => reply.error(&error),
+        });
     }
 
     async fn take_over(&mut self) -> io::Result<()> {
@@ -588,30 +594,28 @@ impl Connection {
                 } else {
                     crate::control::save_now(&self.server).await
                 };
-                let mut reply = Reply::new(&mut self.out, self.client.proto);
-                match result {
-                    Ok(()) => reply.ok(),
-                    Err(text) => {
-                        tracing::warn!("{text}");
-                        reply.error(&crate::error::SAVE_FAILED);
-                    }
+                if let Err(text) = &result {
+                    tracing::warn!("{text}");
                 }
+                self.reply(|reply| match result {
+                    Ok(()) => reply.ok(),
+                    Err(_) => reply.error(&crate::error::SAVE_FAILED),
+                });
             }
             Some(Takeover::BackgroundSave { answered }) => {
                 let started = crate::control::background_save(&self.server);
-                let mut reply = Reply::new(&mut self.out, self.client.proto);
-                match started {
+                self.reply(|reply| match started {
                     _ if answered => {}
                     Ok(()) => reply.simple(crate::commands::persistence::SAVE_STARTED),
                     Err(StartError::Running) => reply.error(&crate::error::SAVE_RUNNING),
                     Err(StartError::Failed(_)) => reply.error(&crate::error::SAVE_FAILED),
-                }
+                });
             }
             Some(Takeover::Shutdown { save, force }) => {
                 let (refused, answer) = tokio::sync::oneshot::channel();
                 self.server.orders.give(crate::control::Order::Shutdown { save, force, refused });
                 if let Ok(text) = answer.await {
-                    Reply::new(&mut self.out, self.client.proto).error(&crate::error::Error::err(text));
+                    self.reply(|reply| reply.error(&crate::error::Error::err(text)));
                 }
             }
             Some(Takeover::Configure { pairs, local }) => {
@@ -627,6 +631,9 @@ impl Connection {
             Some(Takeover::Migrate(order)) => crate::migrate::migrate(self, &order).await,
             Some(Takeover::Replica(request)) => crate::replication::master::serve(self, request).await?,
             None => {}
+        }
+        if self.client.reply_mode == ReplyMode::Skip {
+            self.client.reply_mode = ReplyMode::On;
         }
         Ok(())
     }

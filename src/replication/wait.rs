@@ -1,7 +1,7 @@
 //! WAIT: until enough replicas have acknowledged, or the time is up.
 
 use crate::net::Connection;
-use crate::resp::{Reply, encode};
+use crate::resp::encode;
 use crate::server::Server;
 use std::io;
 use std::time::Duration;
@@ -53,7 +53,7 @@ pub async fn wait(conn: &mut Connection, replicas: usize, timeout_ms: u64, offse
         result = gone => result?,
     }
     let acked = server.hub.acked_by(offset);
-    Reply::new(&mut conn.out, conn.client.proto).len(acked);
+    conn.reply(|reply| reply.len(acked));
     conn.flush()
 }
 
