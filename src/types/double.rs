@@ -210,8 +210,11 @@ fn hexadecimal(text: &[u8]) -> Option<(f64, usize, bool)> {
         }
     }
     let (power, exponent_len) = exponent(&text[mantissa_len..], b'p');
-    let value = scale(bits as f64, binary + i64::from(power));
-    let lost = value.is_infinite() || (bits != 0 && value < f64::MIN_POSITIVE);
+    let (whole, power) = (bits as f64, binary + i64::from(power));
+    let value = scale(whole, power);
+    // A subnormal number is within C's range if it is exact.
+    let is_exact = || scale(value, -power) == whole && whole as u64 == bits;
+    let lost = value.is_infinite() || (value < f64::MIN_POSITIVE && !is_exact());
     Some((value, mantissa_len + exponent_len, lost))
 }
 
@@ -281,6 +284,8 @@ mod tests {
         assert_eq!(prefix(b"nan(12)x").len, 7);
         assert!(prefix(b"1e400").out_of_range && prefix(b"1e-400").out_of_range);
         assert!(!prefix(b"0e-400").out_of_range);
+        assert!(!prefix(b"0x1p-1060").out_of_range && !prefix(b"0x0p-9999").out_of_range);
+        assert!(prefix(b"0x3p-1075").out_of_range && prefix(b"0x1p-9999").out_of_range);
     }
 
     #[test]
