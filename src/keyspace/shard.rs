@@ -260,16 +260,16 @@ impl Shard {
         }
     }
 
-    /// Adds an object under a key that is not there.
-    pub fn create_object(
+    /// Adds a value under a key that is not there: so many changes.
+    pub fn put_new(
         &mut self,
         (db, hash): (u16, u64),
         key: &[u8],
-        object: Object,
+        value: NewValue<'_>,
         access: u32,
         changes: u64,
     ) {
-        self.create(db, hash, key, NewValue::Object(object), Ttl::Clear, access);
+        self.create(db, hash, key, value, Ttl::Clear, access);
         self.tell(db, key, Event::Changed, changes);
     }
 

@@ -73,7 +73,7 @@ impl<'k> View<'k> {
     pub(in crate::keyspace) fn create_object(&mut self, hash: u64, key: &[u8], object: Object, changes: u64) {
         let (db, access) = (self.db, self.moment.access.initial(self.moment.now_ms));
         self.changes += changes;
-        self.shard(hash).create_object((db, hash), key, object, access, changes);
+        self.shard(hash).put_new((db, hash), key, NewValue::Object(object), access, changes);
         self.notify(events::NEW, key);
         self.collect_ready(hash);
     }
@@ -173,7 +173,7 @@ impl<'k> View<'k> {
         match at {
             Some(at) => shard.put_at(db, hash, at, key, value),
             None => {
-                shard.put(db, hash, key, value, Ttl::Clear, fresh);
+                shard.put_new((db, hash), key, value, fresh, 1);
                 self.notify(events::NEW, key);
             }
         }
