@@ -175,7 +175,8 @@ impl Server {
         self.hot.access.store(lfu, Relaxed);
         self.auth.set_password(&config.requirepass);
         self.log.lock().set_keep_bytes(config.repl_backlog_size);
-        self.set_trouble(Trouble::MIN_REPLICAS, config.min_replicas_to_write > 0);
+        let counts_replicas = config.min_replicas_to_write > 0 && config.min_replicas_max_lag > 0;
+        self.set_trouble(Trouble::MIN_REPLICAS, counts_replicas);
         self.note_save_result();
         for client in self.clients.all() {
             client.apply_limits(&config.client_output_buffer_limit);

@@ -32,8 +32,8 @@ fn replicaof(call: &mut Call<'_, '_>) -> Result<(), Error> {
         call.reply.ok();
         return Ok(());
     }
-    let port = call.args.int(2)?;
-    let port = u16::try_from(port).map_err(|_| error::INVALID_MASTER_PORT)?;
+    let port = call.args.int(2).ok().and_then(|port| u16::try_from(port).ok());
+    let port = port.ok_or(error::INVALID_MASTER_PORT)?;
     let target = Target { host: String::from_utf8_lossy(call.args.at(1)).into_owned(), port };
     if call.server.link.target().as_ref() == Some(&target) {
         tracing::info!(
@@ -96,7 +96,7 @@ fn replconf(call: &mut Call<'_, '_>) -> Result<(), Error> {
         return Err(error::SYNTAX);
     }
     for at in (1..args.len()).step_by(2) {
-        if args.is(at, "ack") || args.is(at, "getack") || args.is(at, "rdb-filter-only") {
+        if args.is(at, "ack") || args.is(at, "getack") {
             // Acknowledgements are read by the link of the replica that sends them; a master asks for one in its stream.
             call.client.ack_wanted = call.client.kind == Kind::Master && args.is(at, "getack");
             return Ok(());
@@ -128,7 +128,18 @@ fn option(replconf: &mut Replconf, name: &[u8], value: &[u8]) -> Result<(), Erro
             b"psync2" => replconf.capa_psync2 = true,
             _ => {}
         },
-        b"rdb-only" => replconf.rdb_only = value == b"1",
+        b"rdb-only" => {
+            let value: i64 = crate::resp::parser::number(value).ok_or(error::NOT_INTEGER)?;
+            if !(0..=1).contains(&value) {
+                return Err(Error::err("value is out of range, value must between 0 and 1"));
+            }
+            replconf.rdb_only = value == 1;
+        }
+        // There are no functions: nothing can be left out but everything.
+        b"rdb-filter-only" if value.is_empty() => {}
+        b"rdb-filter-only" => {
+            return Err(Error::quoting("Unsupported rdb-filter-only option: ", value, ""));
+        }
         b"version" => replconf.version = Some(text()),
         _ => {
             return Err(Error::quoting("Unrecognized REPLCONF option: ", name, ""));
@@ -221,7 +232,7 @@ mod tests {
         bench.check("set k v", "+OK");
         let id = bench.server.log.lock().ids.id;
         bench.check("role", "*3 $6 master :50 *0");
-        bench.check("replicaof 127.0.0.1 x", "-ERR value is not an integer or out of range");
+        bench.check("replicaof 127.0.0.1 x", "-ERR Invalid master port");
         bench.check("replicaof 127.0.0.1 70000", "-ERR Invalid master port");
         bench.check("replicaof 127.0.0.1 6380", "+OK");
         bench.check("replicaof 127.0.0.1 6380", "+OK Already connected to specified master");

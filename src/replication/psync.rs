@@ -37,7 +37,7 @@ pub fn decide(request: &SyncRequest, ids: &Ids, kept: std::ops::RangeInclusive<u
     if id == b"?" {
         return Decision::Full(Reason::Asked);
     }
-    let id = ReplId::parse(id);
+    let id = ReplId::parse(&id.to_ascii_lowercase());
     let current = id == Some(ids.id);
     let former = id == Some(ids.id2) && ids.id2 != ReplId::NONE && *offset <= ids.second_offset;
     if !current && !former {
@@ -62,6 +62,7 @@ mod tests {
         let table = [
             (ids, &a.0[..], 101, Decision::Continue { from: 100 }),
             (ids, &a.0, 41, Decision::Continue { from: 40 }),
+            (ids, &[b'A'; 40], 41, Decision::Continue { from: 40 }),
             (ids, &a.0, 40, full(Reason::NotKept)),
             (ids, &a.0, 102, full(Reason::NotKept)),
             (ids, &b.0, 51, Decision::Continue { from: 50 }),
