@@ -191,6 +191,7 @@ impl Blocked {
                 None => say_nothing(&mut reply, waiter.request.nothing),
             }
         });
+        server.stats.ran(waiter.command, Duration::ZERO, error);
         waiter.client.call();
         true
     }

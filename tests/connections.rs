@@ -167,3 +167,88 @@ fn a_request_that_waits_for_a_lock_holds_up_no_replies() {
     };
     wait_until("PING is answered while LLEN waits", DEADLINE, &mut answered_meanwhile);
 }
+
+/// Who was accepted counted for `maxclients` only when its thread had begun to serve it.
+#[test]
+fn connections_that_come_at_once_are_not_more_than_allowed() {
+    const ALLOWED: usize = 12;
+    let server = Server::redpoll(&["--maxclients", "12"]);
+    let mut clients: Vec<Client> =
+        (0..60).map(|_| Client::connect(server.addr()).expect("the socket is accepted")).collect();
+    let is_served = |client: &mut Client| {
+        client.send(&["PING"]).is_ok() && client.read_reply().is_ok_and(|reply| reply.raw == b"+PONG\r\n")
+    };
+    let served = clients.iter_mut().filter_map(|client| is_served(client).then_some(())).count();
+    assert!((1..=ALLOWED).contains(&served), "{served} of {ALLOWED} are served");
+}
+
+/// Messages came when the WAIT was over.
+#[test]
+fn messages_reach_a_client_that_waits_for_replicas() {
+    let server = Server::redpoll(&[]);
+    let (mut waiting, mut other) = (server.connect(), server.connect());
+    waiting.line("HELLO 3");
+    waiting.line("SUBSCRIBE x");
+    waiting.send(&["WAIT", "1", "0"]).expect("sent");
+    wait_until("it waits", DEADLINE, || other.line("CLIENT LIST").text().contains("cmd=wait"));
+    assert_eq!(other.line("PUBLISH x hello").int(), Some(1));
+    let push = waiting.read_reply().expect("the message");
+    assert_eq!(String::from_utf8_lossy(&push.raw), ">3\r\n$7\r\nmessage\r\n$1\r\nx\r\n$5\r\nhello\r\n");
+}
+
+/// A command that CLIENT UNBLOCK ended was never counted.
+#[test]
+fn an_unblocked_command_is_counted() {
+    let server = Server::redpoll(&[]);
+    let (mut waiting, mut other) = (server.connect(), server.connect());
+    let id = waiting.line("CLIENT ID").int().expect("a number");
+    waiting.send(&["BLPOP", "k", "0"]).expect("sent");
+    wait_until("it waits", DEADLINE, || other.info("blocked_clients") == "1");
+    assert_eq!(other.line(&format!("CLIENT UNBLOCK {id} ERROR")).int(), Some(1));
+    let text = other.line("INFO commandstats").text();
+    let counted = text.lines().find(|line| line.starts_with("cmdstat_blpop:")).expect("it has run");
+    assert!(counted.contains("calls=1,") && counted.contains("failed_calls=1"), "{counted}");
+    assert_eq!(other.info("errorstat_UNBLOCKED"), "count=1");
+}
+
+/// What became of a group was not to be saved.
+#[test]
+fn a_groups_state_is_to_be_saved() {
+    let server = Server::redpoll(&[]);
+    let mut client = server.connect();
+    client.line("XADD s 1-1 a b");
+    let mut unsaved = client.info("rdb_changes_since_last_save");
+    for line in [
+        "XGROUP CREATE s g 0",
+        "XGROUP CREATECONSUMER s g d",
+        "XREADGROUP GROUP g c STREAMS s >",
+        "XCLAIM s g d 0 1-1",
+        "XACK s g 1-1",
+        "XGROUP SETID s g 0",
+        "XGROUP DELCONSUMER s g d",
+        "XGROUP DESTROY s g",
+    ] {
+        client.line(line);
+        let now = client.info("rdb_changes_since_last_save");
+        assert_ne!(now, unsaved, "{line}");
+        unsaved = now;
+    }
+}
+
+/// The events of a command that was woken came before its reply.
+#[test]
+fn a_woken_clients_own_events_come_behind_its_reply() {
+    let server = Server::redpoll(&["--notify-keyspace-events", "El"]);
+    let (mut waiting, mut other) = (server.connect(), server.connect());
+    waiting.line("HELLO 3");
+    waiting.line("PSUBSCRIBE __key*");
+    waiting.send(&["BLPOP", "k", "0"]).expect("sent");
+    wait_until("it waits", DEADLINE, || other.info("blocked_clients") == "1");
+    other.line("RPUSH k x y");
+    let replies: Vec<String> = (0..3)
+        .map(|_| String::from_utf8_lossy(&waiting.read_reply().expect("a reply").raw).into_owned())
+        .collect();
+    assert!(replies[0].contains("rpush"), "{replies:?}");
+    assert_eq!(replies[1], "*2\r\n$1\r\nk\r\n$1\r\nx\r\n");
+    assert!(replies[2].contains("lpop"), "{replies:?}");
+}

@@ -160,16 +160,16 @@ fn try_again(client: &mut Client, server: &Arc<Server>, view: &mut View<'_>, wai
         // What was there may have been found expired.
         let mut effects = Effects::new(server.log.is_wanted());
         effects.add_expired(view, server.lazy_expire());
-        tell(client, &mut again, server, view, effects);
+        propagate(&mut again, server, effects);
+        tell(client, &mut again, server, view);
         waiter.wait_on();
     }
     (view.db, view.moment) = (db, before);
 }
 
 /// Logs and tells what a waiter's try has done, be it in vain; the listeners are left to `client`.
-fn tell(client: &mut Client, again: &mut Client, server: &Server, view: &mut View<'_>, effects: Effects) {
+fn tell(client: &mut Client, again: &mut Client, server: &Server, view: &mut View<'_>) {
     tell_events(again, server, view);
-    propagate(again, server, effects);
     client.log_grew |= again.log_grew;
     client.called.append(&mut again.called);
 }
@@ -186,8 +186,9 @@ fn run_again(
     let (mut out, mut effects) = (Out::default(), Effects::new(server.log.is_wanted()));
     let unit = Unit { client: again, server, view, effects: &mut effects };
     let result = run(unit, waiter.command, &args, &mut out, false);
-    tell(client, again, server, view, effects);
+    propagate(again, server, effects);
     if again.blocking.take().is_some() {
+        tell(client, again, server, view);
         waiter.wait_on();
         return;
     }
@@ -199,6 +200,8 @@ fn run_again(
     server.blocked.remove(waiter.ticket);
     server.stats.ran(waiter.command, since.elapsed(), result.as_ref().err());
     waiter.post(view.now_ms(), |to| out.append_to(to));
+    // If it listens to events: behind its reply.
+    tell(client, again, server, view);
     waiter.served();
     client.called.push(Arc::new(vec![waiter.client.clone()]));
 }

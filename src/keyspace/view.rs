@@ -175,9 +175,13 @@ impl<'k> View<'k> {
         self.changes
     }
 
-    /// Says that something changed although no key did (FLUSHALL of an empty keyspace is propagated).
+    /// Says that something changed, to be propagated and saved, of which no key's watchers hear: a consumer group's state, the
+    /// databases' order.
     pub fn count_change(&mut self) {
         self.changes += 1;
+        if let Some(shard) = self.held.shards().next() {
+            shard.stats.dirty += 1;
+        }
     }
 
     /// Has something been found expired and deleted that [`View::take_expired`] would tell?

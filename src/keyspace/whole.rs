@@ -131,7 +131,6 @@ impl View<'_> {
     pub fn swap_databases(&mut self, a: u16, b: u16) {
         let moment = self.moment;
         self.held().shards().for_each(|shard| shard.swap(a, b, |expiry_ms| moment.is_expired(expiry_ms)));
-        self.held().shard(0).stats.dirty += 1;
         self.count_change();
     }
 }

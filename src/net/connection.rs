@@ -112,9 +112,8 @@ impl Connection {
         }
     }
 
-    /// Serves the client until it goes.
+    /// Serves the client, which the registry knows, until it goes.
     pub async fn run(mut self: Box<Self>) {
-        self.server.clients.add(self.client.shared.clone());
         if let Err(error) = self.serve().await {
             tracing::debug!("Client {} closed connection: {error}", self.client.shared.addr);
         }

@@ -241,7 +241,8 @@ server to start accepting connections from the outside.\r\n";
 /// The connection of a socket that this thread's runtime watches from now on.
 fn register(accepted: Box<(Arc<Server>, Accepted, Client)>, place: Place) -> io::Result<Box<Connection>> {
     let (server, stream, client) = *accepted;
-    Ok(Box::new(Connection::new(server, stream.register()?, client, place)))
+    let stream = stream.register().inspect_err(|_| server.clients.remove(client.id()))?;
+    Ok(Box::new(Connection::new(server, stream, client, place)))
 }
 
 fn start(server: &Arc<Server>, fd: i32, addr: String, laddr: String, stream: Accepted, unix: bool) {
@@ -250,6 +251,8 @@ fn start(server: &Arc<Server>, fd: i32, addr: String, laddr: String, stream: Acc
     shared.set_flag(ClientFlags::UNIX_SOCKET, unix);
     let client = Client::new(shared, !server.auth.is_required());
     server.stats.here(|stats| stats.connections.add(1));
+    // Here and not on its thread: whoever is accepted next counts it for `maxclients`.
+    server.clients.add(client.shared.clone());
     // Boxed on the way there: a task keeps what it was given and what it made of that side by side.
     let accepted = Box::new((server.clone(), stream, client));
     server.io_threads().spawn(|place| async move {

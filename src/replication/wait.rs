@@ -36,13 +36,14 @@ pub async fn wait(conn: &mut Connection, replicas: usize, timeout_ms: u64, offse
     };
     let gone = async {
         loop {
-            let wake = conn.wait(false, true).await?;
-            if wake.called && conn.client.shared.has(crate::client::ClientFlags::CLOSE_ASAP) {
+            let wake = conn.wait(!conn.out.is_empty(), true).await?;
+            if wake.called && conn.answer_call() {
                 return Err::<(), io::Error>(io::ErrorKind::ConnectionAborted.into());
             }
             if wake.readable {
                 conn.read_ahead()?;
             }
+            conn.flush()?;
         }
     };
     let limit = if timeout_ms == 0 { Duration::MAX } else { Duration::from_millis(timeout_ms) };

@@ -207,6 +207,7 @@ async fn accept(
 ) {
     while let Some((socket, peer)) = incoming.recv().await {
         let client = client(&server, &format!("{peer}:1"));
+        server.clients.add(client.shared.clone());
         let stream = Stream::Simulated(socket);
         tasks.spawn(Box::new(Connection::new(server.clone(), stream, client, Place::elsewhere())).run());
     }
