@@ -1,4 +1,5 @@
-//! Clients that wait for a key: BLPOP and its kin, XREAD with BLOCK.
+//! Clients that wait: for a key (BLPOP and its kin, XREAD with BLOCK), or for replicas (WAIT, see
+//! `crate::replication::wait`).
 //!
 //! A command that finds nothing leaves a [`Waiter`] here and tickets in the queues of its keys (see
 //! `crate::keyspace::waiting`). When one of the keys changes, whoever has changed it runs the waiter's command again, first
@@ -28,14 +29,18 @@ use std::time::Duration;
 /// What a client gets when its time is up.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Nothing {
-    Null,
     NullArray,
+    /// The number of replicas that have acknowledged this offset; the wait is over when they are as many as `wanted`.
+    Acknowledged {
+        offset: u64,
+        wanted: usize,
+    },
 }
 
 /// What a command waits for.
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// The keys, in any of which something may come.
+    /// The keys, in any of which something may come. None: it does not wait for keys.
     pub keys: Vec<Box<[u8]>>,
     /// TYPE's name of what must be there for another try.
     pub wanted: &'static str,
@@ -69,7 +74,7 @@ pub struct Waiter {
     pub touches: Vec<Box<[u8]>>,
     pub request: Request,
     /// The log's end after what it has written when it was served.
-    pub write_offset: AtomicU64,
+    pub seen_offset: AtomicU64,
     state: AtomicU8,
 }
 
@@ -120,12 +125,12 @@ impl Waiter {
 pub struct Blocked {
     waiters: Mutex<BTreeMap<Ticket, Arc<Waiter>>>,
     last: AtomicU64,
-    /// How many there are, for whoever has no time to ask under the lock.
+    /// How many wait for keys, for whoever has no time to ask under the lock.
     count: AtomicUsize,
 }
 
 impl Blocked {
-    /// Does nobody wait? Whoever holds a shard's lock and reads true may be sure that nobody waits for a key of that shard.
+    /// Does nobody wait for a key? Whoever holds a shard's lock and reads true may be sure that nobody waits for a key of that shard.
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.count.load(Relaxed) == 0
@@ -154,12 +159,14 @@ impl Blocked {
             args,
             touches,
             request,
-            write_offset: AtomicU64::new(0),
+            seen_offset: AtomicU64::new(0),
             state: AtomicU8::new(WAITING),
         });
         waiter.client.set_flag(ClientFlags::BLOCKED, true);
         self.waiters.lock().insert(waiter.ticket, waiter.clone());
-        self.count.fetch_add(1, Relaxed);
+        if !waiter.request.keys.is_empty() {
+            self.count.fetch_add(1, Relaxed);
+        }
         waiter
     }
 
@@ -170,7 +177,8 @@ impl Blocked {
 
     /// Strikes a ticket out. Those in the keys' queues are the caller's to take out.
     pub fn remove(&self, ticket: Ticket) {
-        if self.waiters.lock().remove(&ticket).is_some() {
+        let removed = self.waiters.lock().remove(&ticket);
+        if removed.is_some_and(|waiter| !waiter.request.keys.is_empty()) {
             self.count.fetch_sub(1, Relaxed);
         }
     }
@@ -188,7 +196,7 @@ impl Blocked {
             let mut reply = Reply::new(out, waiter.proto);
             match error {
                 Some(error) => reply.error(error),
-                None => say_nothing(&mut reply, waiter.request.nothing),
+                None => say_nothing(&mut reply, server, waiter.request.nothing),
             }
         });
         server.stats.ran(waiter.command, Duration::ZERO, error);
@@ -206,9 +214,9 @@ impl Blocked {
     }
 }
 
-fn say_nothing(reply: &mut Reply<'_>, nothing: Nothing) {
+fn say_nothing(reply: &mut Reply<'_>, server: &Server, nothing: Nothing) {
     match nothing {
-        Nothing::Null => reply.null(),
+        Nothing::Acknowledged { offset, .. } => reply.len(server.hub.acked_by(offset)),
         Nothing::NullArray => reply.null_array(),
     }
 }
@@ -220,13 +228,23 @@ fn leave_queues(keyspace: &Keyspace, waiter: &Waiter) {
     }
 }
 
-/// Waits on a connection whose command found nothing, until it is served or has waited enough.
+/// Waits on a connection whose command found nothing (or too few replicas), until it is served or has waited enough.
 ///
 /// # Errors
 /// The connection has ended meanwhile.
 pub async fn wait(conn: &mut Connection, waiter: &Arc<Waiter>) -> io::Result<()> {
     let server = conn.server.clone();
-    let result = until_ended(conn, waiter).await;
+    let result = match waiter.request.nothing {
+        Nothing::Acknowledged { offset, wanted } => tokio::select! {
+            biased;
+            () = crate::replication::wait::until_acknowledged(&server, offset, wanted) => {
+                end_with_nothing(conn, waiter);
+                Ok(())
+            }
+            result = until_ended(conn, waiter) => result,
+        },
+        _ => until_ended(conn, waiter).await,
+    };
     while !waiter.end() && !waiter.has_ended() {
         // Somebody tries the command right now, under locks: that takes an instant.
         crate::net::outbox::yield_now().await;
@@ -234,10 +252,21 @@ pub async fn wait(conn: &mut Connection, waiter: &Arc<Waiter>) -> io::Result<()>
     leave_queues(&server.keyspace, waiter);
     server.blocked.remove(waiter.ticket);
     let client = &mut conn.client;
-    client.write_offset = client.write_offset.max(waiter.write_offset.load(Relaxed));
+    client.seen_offset = client.seen_offset.max(waiter.seen_offset.load(Relaxed));
     result?;
     conn.client.shared.collect_mail(&mut conn.out);
     conn.flush()
+}
+
+/// Ends the wait, if nobody else has, with what the client gets then. Returns whether it did.
+fn end_with_nothing(conn: &mut Connection, waiter: &Waiter) -> bool {
+    let ends = waiter.end();
+    if ends {
+        let server = conn.server.clone();
+        conn.reply(|reply| say_nothing(reply, &server, waiter.request.nothing));
+        server.stats.ran(waiter.command, Duration::ZERO, None);
+    }
+    ends
 }
 
 async fn until_ended(conn: &mut Connection, waiter: &Waiter) -> io::Result<()> {
@@ -253,10 +282,7 @@ async fn until_ended(conn: &mut Connection, waiter: &Waiter) -> io::Result<()> {
             None => Some(wake.await),
         };
         let Some(wake) = woken.transpose()? else {
-            if waiter.end() {
-                conn.reply(|reply| say_nothing(reply, waiter.request.nothing));
-                conn.server.stats.ran(waiter.command, Duration::ZERO, None);
-            } else {
+            if !end_with_nothing(conn, waiter) {
                 // Served at the last moment, or tried in vain right now.
                 crate::net::outbox::yield_now().await;
             }

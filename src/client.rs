@@ -122,8 +122,8 @@ pub struct Client {
     /// Sorted, so that UNSUBSCRIBE from all answers in the same order in every run.
     pub channels: BTreeSet<Box<[u8]>>,
     pub patterns: BTreeSet<Box<[u8]>>,
-    /// The log's end after this client's last write, for WAIT.
-    pub write_offset: u64,
+    /// The log's end after this client's last command, for WAIT.
+    pub seen_offset: u64,
     /// The connection does something else from now on.
     pub takeover: Option<Takeover>,
     /// The master asks for an acknowledgement (REPLCONF GETACK in its stream).
@@ -155,7 +155,8 @@ pub struct Client {
 /// What a future replica has told by REPLCONF.
 #[derive(Clone, Default, Debug)]
 pub struct Replconf {
-    pub listening_port: u16,
+    /// 0: unknown.
+    pub listening_port: i32,
     pub ip_address: Option<String>,
     pub capa_eof: bool,
     pub capa_psync2: bool,
@@ -168,8 +169,6 @@ pub struct Replconf {
 pub enum Takeover {
     /// PSYNC or SYNC: the connection becomes a replica's.
     Replica(crate::replication::SyncRequest),
-    /// WAIT: no further request is read until the wait is over.
-    Wait { replicas: usize, timeout_ms: u64, offset: u64 },
     /// SAVE, or DEBUG RELOAD: no further request is read until it is done.
     Save { reload: bool },
     /// BGSAVE: no further request is read until it has begun. `answered`: its reply is EXEC's already.
@@ -201,7 +200,7 @@ impl Client {
             watched: Vec::new(),
             channels: BTreeSet::new(),
             patterns: BTreeSet::new(),
-            write_offset: 0,
+            seen_offset: 0,
             takeover: None,
             ack_wanted: false,
             log_grew: false,

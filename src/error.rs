@@ -231,6 +231,8 @@ errors! {
     SAVE_RUNNING = "ERR Background save already in progress";
     NO_SHUTDOWN = "ERR No shutdown in progress.";
     INVALID_MASTER_PORT = "ERR Invalid master port";
+    FAILOVER_TO_MASTER = "ERR PSYNC FAILOVER can't be sent to a master.";
+    FAILOVER_OF_OTHERS = "ERR PSYNC FAILOVER replid must match my replid.";
     NO_MASTER_LINK = "NOMASTERLINK Can't SYNC while not connected with my master";
     WAIT_ON_REPLICA = "ERR WAIT cannot be used with replica instances. Please also note that since Redis 4.0 if a replica is configured to be writable (which is not the default) writes to replicas are just local and are not propagated.";
     TIMEOUT_NOT_INTEGER = "ERR timeout is not an integer or out of range";

@@ -459,6 +459,7 @@ fn execute_answering(
         }
         (result, waiting::serve(client, server, &mut view))
     };
+    client.seen_offset = server.log.end();
     let took = time.next(&server.clock);
     server.stats.record_lock(took);
     if client.waiter.is_none() {
@@ -794,7 +795,7 @@ pub fn propagate(client: &mut Client, server: &Server, effects: Effects) {
         return;
     }
     if !effects.list.is_empty() {
-        client.write_offset = server.log.append_unit(&effects.list);
+        server.log.append_unit(&effects.list);
         client.log_grew = true;
     }
 }

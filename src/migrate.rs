@@ -199,7 +199,7 @@ impl Migration<'_> {
     /// A later WAIT of the client waits for what was done for it.
     fn note_write(&mut self, hand: &Hand) {
         let client = &mut self.connection.client;
-        client.write_offset = client.write_offset.max(hand.client.write_offset);
+        client.seen_offset = client.seen_offset.max(hand.client.seen_offset);
         client.log_grew |= hand.client.log_grew;
     }
 

@@ -244,9 +244,12 @@ impl Server {
 
     /// Follows a master. The caller holds all shards.
     pub fn become_replica(&self, target: Target) {
+        if !self.is_replica() {
+            self.link.note_own_history();
+        }
         self.mark_replica();
         self.blocked.end_all(self, &error::UNBLOCKED_BY_ROLE);
-        self.hub.disconnect_all();
+        // Our replicas stay: as long as the history is ours there is nothing new for them.
         self.link.follow(Some(target), self.clock.now_ms());
     }
 

@@ -30,6 +30,8 @@ mod large;
 mod load;
 #[path = "interop/observer.rs"]
 mod observer;
+#[path = "interop/played.rs"]
+mod played;
 #[path = "interop/promotion.rs"]
 mod promotion;
 #[path = "interop/proxy.rs"]
@@ -89,6 +91,9 @@ macro_rules! pairs {
                     => promotion::old_master_with_extra_writes_resyncs_fully, $kinds;
                 replica_of_a_restarted_master_resumes_partially => restart::master_is_resumed_from_partially, $kinds;
                 wait_counts_acknowledgements => semantics::wait_counts_acknowledgements, $kinds;
+                wait_is_about_what_the_client_has_seen => semantics::wait_is_about_what_the_client_has_seen, $kinds;
+                wait_can_be_ended_from_outside => semantics::wait_can_be_ended_from_outside, $kinds;
+                a_new_master_costs_no_link => semantics::a_new_master_costs_no_link, $kinds;
                 soft_output_limit_cuts_off => semantics::soft_output_limit_cuts_off, $kinds;
                 masterauth_opens_requirepass => semantics::masterauth_opens_requirepass, $kinds;
                 announced_address_is_shown => semantics::announced_address_is_shown, $kinds;
@@ -161,6 +166,11 @@ mod redpoll_as_replica {
 mod redpoll_alone {
     use super::*;
     scenarios! {
+        sync_may_end_by_a_mark => played::sync_may_end_by_a_mark, Redpoll;
+        rdb_only_ends_behind_the_snapshot => played::rdb_only_ends_behind_the_snapshot, Redpoll;
+        a_replica_gets_no_replies => played::a_replica_gets_no_replies, Redpoll;
+        psync_can_hand_the_role_over => played::psync_can_hand_the_role_over, Redpoll;
+        an_announced_snapshot_is_a_sync => played::an_announced_snapshot_is_a_sync, Redpoll;
         crash_during_bgsave_leaves_a_whole_file => restart::crash_during_bgsave_leaves_a_whole_file, Redpoll;
     }
 }

@@ -115,12 +115,18 @@ fn listed(call: &Call<'_, '_>) -> Result<Vec<Arc<Shared>>, Error> {
 
 /// Logs that a client reads too slowly and is cut off, in the words by which operators look for it.
 pub fn warn_of_output_limit(client: &Shared, now_ms: i64) {
-    let mut line = String::new();
-    describe(&mut line, client, now_ms);
     tracing::warn!(
         "Client {} scheduled to be closed ASAP for overcoming of output buffer limits.",
-        line.trim_end()
+        line_of(client, now_ms)
     );
+}
+
+/// A client for the log, as CLIENT LIST shows it.
+pub fn line_of(client: &Shared, now_ms: i64) -> String {
+    let mut line = String::new();
+    describe(&mut line, client, now_ms);
+    line.truncate(line.trim_end().len());
+    line
 }
 
 /// One line of CLIENT LIST.

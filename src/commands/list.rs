@@ -16,6 +16,7 @@ use crate::error::{self, Error};
 use crate::executor::Call;
 use crate::keyspace::Event;
 use crate::keyspace::events::Class;
+use crate::resp::Reply;
 use crate::types::ObjectType as _;
 use crate::types::list::{End, List};
 
@@ -101,13 +102,14 @@ fn resolve_range(start: i64, stop: i64, len: usize) -> (usize, usize) {
 
 /// Nothing is there: the client waits for a list under one of the keys at these positions. Where it may not wait it gets
 /// `instead` at once.
-fn wait(call: &mut Call<'_, '_>, keys: std::ops::Range<usize>, deadline_ms: Option<i64>, instead: Nothing) {
+fn wait(
+    call: &mut Call<'_, '_>,
+    keys: std::ops::Range<usize>,
+    deadline_ms: Option<i64>,
+    instead: fn(&mut Reply<'_>),
+) {
     if !call.may_block() {
-        match instead {
-            Nothing::Null => call.reply.null(),
-            Nothing::NullArray => call.reply.null_array(),
-        }
-        return;
+        return instead(&mut call.reply);
     }
     call.block(Request {
         keys: keys.map(|at| call.args.at(at).into()).collect(),

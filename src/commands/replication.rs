@@ -1,5 +1,6 @@
 //! Replication commands: REPLICAOF, PSYNC, SYNC, REPLCONF, WAIT, ROLE.
 
+use crate::blocked::{Nothing, Request};
 use crate::client::{Kind, Replconf, Takeover};
 use crate::command::{Acl, Flags, Group, Row};
 use crate::config::Config;
@@ -42,7 +43,7 @@ fn replicaof(call: &mut Call<'_, '_>) -> Result<(), Error> {
         call.reply.simple("OK Already connected to specified master");
         return Ok(());
     }
-    if !call.server.is_replica() && call.server.log.is_wanted() {
+    if !call.server.is_replica() {
         tracing::info!(
             "Before turning into a replica, using my own master parameters to synthesize a cached master: I may be able to synchronize with the new master with just a partial transfer."
         );
@@ -64,12 +65,32 @@ fn remember_master(call: &Call<'_, '_>, master: Option<(String, u16)>) {
 
 const SYNC_FLAGS: Flags = ADMIN.union(Flags::NO_ASYNC_LOADING).union(Flags::NO_MULTI);
 
-const PSYNC: Row = Row::new("psync", -3, Group::Server, "2.8.0", psync).flags(SYNC_FLAGS);
+const PSYNC: Row =
+    Row::new("psync", -3, Group::Server, "2.8.0", psync).flags(SYNC_FLAGS.union(Flags::ALL_SHARDS));
 
 fn psync(call: &mut Call<'_, '_>) -> Result<(), Error> {
+    if call.args.is(3, "failover") {
+        take_over(call)?;
+    }
     let offset = call.args.int(2)?;
     let id = call.args.at(1).to_vec();
     become_a_replicas(call, SyncRequest::Psync { id, offset })
+}
+
+/// Our master hands its role over and becomes our replica, with what it sends as its first request to us.
+fn take_over(call: &mut Call<'_, '_>) -> Result<(), Error> {
+    let id = call.args.at(1);
+    tracing::warn!("Failover request received for replid {}.", String::from_utf8_lossy(id).escape_default());
+    if !call.server.is_replica() {
+        return Err(error::FAILOVER_TO_MASTER);
+    }
+    if !id.eq_ignore_ascii_case(&call.server.log.lock().ids.id.0) {
+        return Err(error::FAILOVER_OF_OTHERS);
+    }
+    call.server.become_master();
+    remember_master(call, None);
+    tracing::info!("MASTER MODE enabled (failover request from '{}')", call.client.shared.addr);
+    Ok(())
 }
 
 const SYNC: Row = Row::new("sync", 1, Group::Server, "1.0.0", sync).flags(SYNC_FLAGS);
@@ -111,9 +132,8 @@ fn option(replconf: &mut Replconf, name: &[u8], value: &[u8]) -> Result<(), Erro
     let text = || String::from_utf8_lossy(value).into_owned();
     match name.to_ascii_lowercase().as_slice() {
         b"listening-port" => {
-            replconf.listening_port = crate::resp::parser::number(value)
-                .and_then(|n| n.try_into().ok())
-                .ok_or(error::NOT_INTEGER)?;
+            let port: i64 = crate::resp::parser::number(value).ok_or(error::NOT_INTEGER)?;
+            replconf.listening_port = port as i32;
         }
         b"ip-address" if value.len() > 46 => {
             return Err(Error::err(format!(
@@ -135,10 +155,13 @@ fn option(replconf: &mut Replconf, name: &[u8], value: &[u8]) -> Result<(), Erro
             }
             replconf.rdb_only = value == 1;
         }
-        // There are no functions: nothing can be left out but everything.
-        b"rdb-filter-only" if value.is_empty() => {}
         b"rdb-filter-only" => {
-            return Err(Error::quoting("Unsupported rdb-filter-only option: ", value, ""));
+            let parts = crate::words::split_args(value);
+            let parts = parts.ok_or_else(|| Error::err("Missing rdb-filter-only values"))?;
+            // There are no functions: nothing can be left out but everything.
+            if let Some(part) = parts.first() {
+                return Err(Error::quoting("Unsupported rdb-filter-only option: ", part, ""));
+            }
         }
         b"version" => replconf.version = Some(text()),
         _ => {
@@ -158,15 +181,21 @@ fn wait(call: &mut Call<'_, '_>) -> Result<(), Error> {
         return Err(error::WAIT_ON_REPLICA);
     }
     let replicas = call.args.int(1)?;
-    let timeout_ms = call.args.int(2).map_err(|_| error::TIMEOUT_NOT_INTEGER)?;
-    let timeout_ms = u64::try_from(timeout_ms).map_err(|_| error::TIMEOUT_NEGATIVE)?;
-    let offset = call.client.write_offset;
+    let deadline_ms = call.deadline_ms(2)?;
+    let offset = call.client.seen_offset;
     let acked = call.server.hub.acked_by(offset);
-    if acked as i64 >= replicas || call.in_transaction {
+    if acked as i64 >= replicas || !call.may_block() {
         call.reply.len(acked);
         return Ok(());
     }
-    call.client.takeover = Some(Takeover::Wait { replicas: replicas as usize, timeout_ms, offset });
+    call.block(Request {
+        keys: Vec::new(),
+        wanted: "",
+        or_gone: false,
+        deadline_ms,
+        nothing: Nothing::Acknowledged { offset, wanted: replicas as usize },
+        args: None,
+    });
     Ok(())
 }
 
@@ -183,7 +212,7 @@ fn role(call: &mut Call<'_, '_>) -> Result<(), Error> {
             State::Connect => ("connect", -1),
             State::Connecting => ("connecting", -1),
             State::Handshake => ("handshake", -1),
-            State::Sync { .. } => ("sync", -1),
+            State::AwaitingSync | State::Sync { .. } => ("sync", -1),
             State::Connected => ("connected", end),
         };
         call.reply.array(5);

@@ -192,7 +192,7 @@ fn run_again(
         waiter.wait_on();
         return;
     }
-    waiter.write_offset.store(again.write_offset, Relaxed);
+    waiter.seen_offset.store(server.log.end(), Relaxed);
     for key in &waiter.request.keys {
         let shard = shard_of(server.keyspace.hash(key));
         view.held().shard(shard).waiting.remove(waiter.db, key, waiter.ticket);

@@ -584,9 +584,6 @@ impl Connection {
                     crate::blocked::wait(self, &waiter).await?;
                 }
             }
-            Some(Takeover::Wait { replicas, timeout_ms, offset }) => {
-                crate::replication::wait::wait(self, replicas, timeout_ms, offset).await?;
-            }
             Some(Takeover::Save { reload }) => {
                 let result = if reload {
                     crate::persistence::reload(&self.server).await

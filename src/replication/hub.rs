@@ -23,7 +23,7 @@ pub struct Replica {
     pub shared: Arc<Shared>,
     /// Where it can be reached, as it announced itself.
     pub ip: String,
-    pub port: u16,
+    pub port: i32,
     pub progress: Mutex<Progress>,
     /// When it last acknowledged, Unix ms.
     pub acked_at_ms: AtomicI64,
@@ -61,7 +61,10 @@ impl Replica {
 
     /// `ip:port` for log lines.
     pub fn name(&self) -> String {
-        format!("{}:{}", self.ip, self.port)
+        match self.port {
+            0 => format!("{}:<unknown-replica-port>", self.ip),
+            port => format!("{}:{port}", self.ip),
+        }
     }
 }
 

@@ -7,7 +7,7 @@
 
 use super::apply::Applier;
 use super::handshake::{Event, Framing, Handshake, Introduction, MARK_BYTES};
-use super::log::ReplId;
+use super::log::{Log, ReplId};
 use crate::loader::{Expired, Loader};
 use crate::net::dial::dial;
 use crate::net::stream::Stream;
@@ -44,6 +44,8 @@ pub enum State {
     Connect,
     Connecting,
     Handshake,
+    /// A snapshot will come: the master has said so.
+    AwaitingSync,
     /// A snapshot is coming: bytes read, and how many there are if that is known.
     Sync {
         read: u64,
@@ -58,7 +60,7 @@ pub struct Status {
     pub state: State,
     /// When the master was last heard, Unix ms.
     pub last_io_ms: i64,
-    /// Since when the link is down, Unix ms.
+    /// Since when the link is down, Unix ms; 0: it is up, or never was.
     pub down_since_ms: i64,
 }
 
@@ -68,6 +70,8 @@ pub struct Link {
     target: watch::Sender<Option<Target>>,
     status: Mutex<Status>,
     up: AtomicBool,
+    /// We have been a master, so the history that we ask a master to go on with is our own, although there is no log of it.
+    has_own_history: AtomicBool,
     /// The client that the master's stream is, for CLIENT KILL.
     drop_now: tokio::sync::Notify,
 }
@@ -78,6 +82,7 @@ impl Default for Link {
             target: watch::channel(None).0,
             status: Mutex::default(),
             up: AtomicBool::new(false),
+            has_own_history: AtomicBool::new(false),
             drop_now: tokio::sync::Notify::new(),
         }
     }
@@ -86,9 +91,18 @@ impl Default for Link {
 impl Link {
     /// Follows a master, or nobody. Takes effect at the link's next await.
     pub fn follow(&self, target: Option<Target>, now_ms: i64) {
-        self.up.store(false, Relaxed);
-        *self.status.lock() = Status { down_since_ms: now_ms, ..Status::default() };
+        self.down(now_ms);
         self.target.send_replace(target);
+    }
+
+    /// A master is about to follow another.
+    pub fn note_own_history(&self) {
+        self.has_own_history.store(true, Relaxed);
+    }
+
+    /// Is there a history that a master may be asked to go on with?
+    pub fn may_resume(&self, log: &Log) -> bool {
+        log.is_wanted() || self.has_own_history.load(Relaxed)
     }
 
     /// The master that is followed.
@@ -116,6 +130,9 @@ impl Link {
         let mut status = self.status.lock();
         status.state = state;
         status.last_io_ms = now_ms;
+        if state == State::Connected {
+            status.down_since_ms = 0;
+        }
         self.up.store(state == State::Connected, Relaxed);
     }
 
@@ -125,8 +142,7 @@ impl Link {
 
     fn down(&self, now_ms: i64) {
         let mut status = self.status.lock();
-        let was_up = self.up.swap(false, Relaxed);
-        if was_up || status.down_since_ms == 0 {
+        if self.up.swap(false, Relaxed) {
             status.down_since_ms = now_ms;
         }
         status.state = State::Connect;
@@ -255,7 +271,8 @@ impl Session<'_> {
             port => port,
         };
         let ring = self.server.log.lock();
-        let resume = self.server.log.is_wanted().then(|| (ring.ids.id, ring.end() as i64 + 1));
+        let resume =
+            self.server.link.may_resume(&self.server.log).then(|| (ring.ids.id, ring.end() as i64 + 1));
         Introduction {
             user: config.masteruser.clone(),
             password: config.masterauth.clone(),
@@ -288,6 +305,7 @@ impl Session<'_> {
                     Event::FullResync { id, offset } => {
                         tracing::info!("Full resync from master: {id}:{offset}");
                         full = Some((id, offset));
+                        self.server.link.set(State::AwaitingSync, self.server.clock.now_ms());
                     }
                     Event::Transfer(framing) => {
                         let (id, offset) = full.expect("a transfer follows FULLRESYNC");
@@ -304,6 +322,7 @@ impl Session<'_> {
     /// The master goes on where we were.
     fn go_on(&self, id: Option<ReplId>) {
         tracing::info!("Successful partial resynchronization with master.");
+        self.server.log.want();
         let mut ring = self.server.log.lock();
         if let Some(id) = id.filter(|id| *id != ring.ids.id) {
             ring.ids.id2 = ring.ids.id;

@@ -22,7 +22,8 @@ use parking_lot::{Mutex, MutexGuard};
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
 
 /// Size of a block, bytes: small enough that trimming is fine-grained, large enough for one `write`.
 pub const BLOCK_BYTES: usize = 64 * 1024;
@@ -90,6 +91,8 @@ pub struct Ids {
 #[derive(Debug)]
 pub struct Log {
     wanted: AtomicBool,
+    /// The ring's end, for whoever does not lock it.
+    end: Arc<AtomicU64>,
     /// Somebody writes to disk what memory has no room for.
     spilling: AtomicBool,
     ring: Mutex<Ring>,
@@ -115,6 +118,8 @@ pub struct Ring {
     keep_bytes: u64,
     pins: BTreeMap<Pin, u64>,
     last_pin: u64,
+    /// [`Log::end`].
+    published_end: Arc<AtomicU64>,
 }
 
 /// Bytes at a reader's position.
@@ -153,11 +158,12 @@ pub struct NotKept;
 impl Log {
     /// An empty log of a history of its own.
     pub fn new(keep_bytes: u64, id: ReplId) -> Log {
-        let ids = Ids { id, id2: ReplId::NONE, second_offset: -1 };
+        let ring = Ring::new(Ids { id, id2: ReplId::NONE, second_offset: -1 }, keep_bytes);
         Log {
             wanted: AtomicBool::new(false),
+            end: ring.published_end.clone(),
             spilling: AtomicBool::new(false),
-            ring: Mutex::new(Ring::new(ids, keep_bytes)),
+            ring: Mutex::new(ring),
         }
     }
 
@@ -165,6 +171,12 @@ impl Log {
     #[inline]
     pub fn is_wanted(&self) -> bool {
         self.wanted.load(Relaxed)
+    }
+
+    /// Where the log ends: at least behind all that this thread has appended or knows of.
+    #[inline]
+    pub fn end(&self) -> u64 {
+        self.end.load(Relaxed)
     }
 
     /// Begins to keep a log, at the current offset. The caller holds all shards (a unit that is running must
@@ -188,8 +200,8 @@ impl Log {
         self.ring.lock()
     }
 
-    /// Appends a unit's effects, as one transaction if there are several. Returns the new end.
-    pub fn append_unit(&self, effects: &[Effect]) -> u64 {
+    /// Appends a unit's effects, as one transaction if there are several.
+    pub fn append_unit(&self, effects: &[Effect]) {
         let mut ring = self.lock();
         if let [effect] = effects {
             ring.append_request(effect.db, &effect.request);
@@ -203,7 +215,6 @@ impl Log {
             ring.append(&word);
         }
         ring.trim();
-        ring.end()
     }
 
     /// Appends effects that have nothing to do with each other.
@@ -285,6 +296,7 @@ impl Ring {
             keep_bytes,
             pins: BTreeMap::new(),
             last_pin: 0,
+            published_end: Arc::default(),
         }
     }
 
@@ -357,6 +369,7 @@ impl Ring {
         self.tail = Vec::new();
         (self.start, self.tail_start, self.selected) = (offset, offset, None);
         self.pins.values_mut().for_each(|pin| *pin = offset);
+        self.published_end.store(offset, Relaxed);
     }
 
     /// SELECT comes again before the next effect.
@@ -410,6 +423,7 @@ impl Ring {
                 self.tail_start += BLOCK_BYTES as u64;
             }
         }
+        self.published_end.store(self.end(), Relaxed);
     }
 
     /// Lets go of what is beyond the limit and not pinned.

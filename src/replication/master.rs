@@ -8,7 +8,8 @@ use super::hub::{Progress, Replica};
 use super::log::{NotKept, Pin, WAITING_FOR_DISK_BYTES};
 use super::psync::{Decision, Reason, SyncRequest, decide};
 use crate::client::{Client, ClientFlags};
-use crate::commands::client::warn_of_output_limit;
+use crate::command::{Lookup, table};
+use crate::commands::client::{line_of, warn_of_output_limit};
 use crate::config::{ClientClass, Limit};
 use crate::net::Connection;
 use crate::resp::parser::{Arg, number};
@@ -115,7 +116,13 @@ impl Link<'_> {
                 self.go_online(from);
                 false
             }
-            None => self.full_sync(&request).await?,
+            None => {
+                let acked_first = self.full_sync(&request).await?;
+                if self.conn.client.replconf.rdb_only {
+                    return self.end().await;
+                }
+                acked_first
+            }
         };
         self.stream(acked_first).await
     }
@@ -197,9 +204,8 @@ impl Link<'_> {
         if !bare {
             self.queue.push_back(format!("+FULLRESYNC {} {offset}\r\n", snapshot.id).into());
         }
-        let mark =
-            (!bare && self.conn.client.replconf.capa_eof && self.server.config.load().repl_diskless_sync)
-                .then(|| super::log::ReplId::random(&self.server.entropy));
+        let mark = (self.conn.client.replconf.capa_eof && self.server.config.load().repl_diskless_sync)
+            .then(|| super::log::ReplId::random(&self.server.entropy));
         match mark {
             Some(mark) => self.queue.push_back(format!("$EOF:{mark}\r\n").into()),
             None => {
@@ -211,9 +217,23 @@ impl Link<'_> {
         if let Some(mark) = mark {
             self.queue.push_back(Bytes::copy_from_slice(&mark.0));
         }
-        tracing::info!("Synchronization with replica {} succeeded", self.replica.name());
-        self.go_online(offset);
+        if !self.conn.client.replconf.rdb_only {
+            tracing::info!("Synchronization with replica {} succeeded", self.replica.name());
+            self.go_online(offset);
+        }
         Ok(mark.is_some())
+    }
+
+    /// The snapshot was all that was wanted.
+    async fn end(&mut self) -> io::Result<()> {
+        tracing::info!(
+            "RDB transfer completed, rdb only replica ({}) should be disconnected asap",
+            self.replica.name()
+        );
+        while !self.queue.is_empty() {
+            self.turn().await?;
+        }
+        Ok(())
     }
 
     /// Waits for a snapshot that this replica can have, and pins the log from its offset.
@@ -350,16 +370,25 @@ impl Link<'_> {
         Ok(())
     }
 
-    /// Reads what the replica says: acknowledgements.
+    /// Reads what the replica says: acknowledgements. Whatever is answered to a client has no place here.
     fn read(&mut self) -> io::Result<()> {
         let (replica, server) = (self.replica, self.server);
         self.moved_at = Instant::now();
-        self.conn.read_requests(|_: &mut Client, args: &[Arg<'_>]| {
-            if let Some(offset) = acknowledgement(args) {
+        let mut not_for_replicas = None;
+        self.conn.read_requests(|_: &mut Client, args: &[Arg<'_>]| match said(args) {
+            Said::Acknowledged(offset) => {
                 replica.ack(offset, server.clock.now_ms());
                 server.hub.acknowledged.notify_waiters();
             }
-        })
+            Said::Nothing => {}
+            Said::Request(name) => not_for_replicas = not_for_replicas.take().or(Some(name)),
+        })?;
+        let Some(name) = not_for_replicas else { return Ok(()) };
+        tracing::warn!(
+            "Replica generated a reply to command '{name}', disconnecting it: {}",
+            line_of(&self.conn.client.shared, server.clock.now_ms())
+        );
+        Err(io::Error::other("a replica asked for something"))
     }
 
     /// An online replica acknowledges each second; one that loads takes what it is sent. Looked at each second, however
@@ -435,13 +464,33 @@ fn is_over(limit: Limit, held_bytes: u64, over_soft_since: &mut Option<Instant>,
     reaches(limit.hard) || (over_soft_since.is_some() && soft_secs > limit.soft_secs)
 }
 
-fn acknowledgement(args: &[Arg<'_>]) -> Option<u64> {
-    let [name, word, offset, ..] = args else { return None };
-    let is = |arg: &Arg<'_>, text: &str| arg.bytes().eq_ignore_ascii_case(text.as_bytes());
-    if !is(name, "replconf") || !is(word, "ack") {
-        return None;
+/// What a replica says on its link.
+enum Said {
+    Acknowledged(u64),
+    /// What asks for no reply.
+    Nothing,
+    /// A command of this name.
+    Request(&'static str),
+}
+
+fn said(args: &[Arg<'_>]) -> Said {
+    let is = |at: usize, text: &str| {
+        args.get(at).is_some_and(|arg| arg.bytes().eq_ignore_ascii_case(text.as_bytes()))
+    };
+    match args {
+        [] => Said::Nothing,
+        [_, _, offset, ..] if is(0, "replconf") && is(1, "ack") => {
+            match number(offset.bytes()).map(u64::try_from) {
+                Some(Ok(offset)) => Said::Acknowledged(offset),
+                _ => Said::Nothing,
+            }
+        }
+        [_, _, _, ..] if is(0, "replconf") && is(1, "getack") => Said::Nothing,
+        _ => match table().lookup(args) {
+            Lookup::Found(command) => Said::Request(command.row.name),
+            Lookup::Unknown(_) => Said::Request("<unknown>"),
+        },
     }
-    u64::try_from(number(offset.bytes())?).ok()
 }
 
 fn advance(queue: &mut VecDeque<Bytes>, mut n: usize) {

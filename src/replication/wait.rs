@@ -1,10 +1,8 @@
-//! WAIT: until enough replicas have acknowledged, or the time is up.
+//! WAIT's part in replication: who waits asks all replicas how far they are, and is told when enough of them are there. The waiting
+//! itself is that of all blocked clients (`crate::blocked`).
 
-use crate::net::Connection;
 use crate::resp::encode;
 use crate::server::Server;
-use std::io;
-use std::time::Duration;
 
 /// Asks all replicas for an acknowledgement at once, through the stream, if there is one.
 pub fn ask_for_acks(server: &Server) {
@@ -17,50 +15,14 @@ pub fn ask_for_acks(server: &Server) {
     server.wake_replicas();
 }
 
-/// Waits on a connection whose WAIT could not be answered at once, and answers.
-///
-/// # Errors
-/// The connection has ended meanwhile.
-pub async fn wait(conn: &mut Connection, replicas: usize, timeout_ms: u64, offset: u64) -> io::Result<()> {
-    let server = conn.server.clone();
-    conn.flush()?;
-    ask_for_acks(&server);
-    let enough = async {
-        loop {
-            let acknowledged = server.hub.acknowledged.notified();
-            if server.hub.acked_by(offset) >= replicas {
-                return;
-            }
-            acknowledged.await;
+/// Waits until `wanted` replicas have acknowledged `offset`, for which they are asked.
+pub async fn until_acknowledged(server: &Server, offset: u64, wanted: usize) {
+    ask_for_acks(server);
+    loop {
+        let acknowledged = server.hub.acknowledged.notified();
+        if server.hub.acked_by(offset) >= wanted {
+            return;
         }
-    };
-    let gone = async {
-        loop {
-            let wake = conn.wait(!conn.out.is_empty(), true).await?;
-            if wake.called && conn.answer_call() {
-                return Err::<(), io::Error>(io::ErrorKind::ConnectionAborted.into());
-            }
-            if wake.readable {
-                conn.read_ahead()?;
-            }
-            conn.flush()?;
-        }
-    };
-    let limit = if timeout_ms == 0 { Duration::MAX } else { Duration::from_millis(timeout_ms) };
-    tokio::select! {
-        biased;
-        () = enough => {}
-        () = sleep(limit) => {}
-        result = gone => result?,
-    }
-    let acked = server.hub.acked_by(offset);
-    conn.reply(|reply| reply.len(acked));
-    conn.flush()
-}
-
-async fn sleep(time: Duration) {
-    match time {
-        Duration::MAX => std::future::pending().await,
-        time => crate::clock::sleep(time).await,
+        acknowledged.await;
     }
 }

@@ -31,6 +31,78 @@ pub fn wait_counts_acknowledgements(kinds: &[Kind]) {
     assert_eq!(topology.last().call("GET counter").text(), "4");
 }
 
+/// WAIT is about all that had been written when the client's last command ran, by whomever; in a transaction it never waits.
+pub fn wait_is_about_what_the_client_has_seen(kinds: &[Kind]) {
+    let Some(topology) = Topology::start_attached(kinds, &[]) else { return };
+    let (mut reader, mut fresh) = (topology.master().connect(), topology.master().connect());
+    topology.links[0].stall(true);
+    topology.master().call("SET k v");
+    assert_eq!(fresh.call(&["WAIT", "1", LONG_WAIT]).int(), Some(1), "it has seen nothing of the stream");
+    assert_eq!(reader.line("GET k").text(), "v");
+    assert_eq!(reader.call(&["WAIT", "1", SHORT_WAIT]).int(), Some(0));
+    reader.line("MULTI");
+    reader.call(&["WAIT", "1", LONG_WAIT]);
+    assert_eq!(reader.line("EXEC"), Value::Array(vec![Value::Int(0)]));
+    topology.links[0].stall(false);
+    assert_eq!(reader.call(&["WAIT", "1", LONG_WAIT]).int(), Some(1));
+}
+
+/// Who is in WAIT is blocked, as INFO and CLIENT LIST tell, until CLIENT UNBLOCK or the end of the master's role.
+pub fn wait_can_be_ended_from_outside(kinds: &[Kind]) {
+    let Some(topology) = Topology::start_attached(kinds, &[]) else { return };
+    let master = topology.master();
+    let mut client = master.connect();
+    let id = client.line("CLIENT ID").int().expect("a number");
+    let mut wait = |end: &str| {
+        topology.links[0].stall(true);
+        client.line("INCR counter");
+        client.send(&["WAIT", "1", "0"]).expect("send WAIT");
+        eventually("it is blocked", || master.info("blocked_clients") == "1");
+        let line = master.call(&format!("CLIENT LIST ID {id}")).text();
+        assert!(line.contains(" flags=b ") && line.contains(" cmd=wait "), "{line}");
+        master.call(end);
+        let reply = client.read_reply().expect("the wait has ended").value;
+        topology.links[0].stall(false);
+        reply
+    };
+    let unblock = format!("CLIENT UNBLOCK {id}");
+    assert_eq!(wait(&unblock), Value::Int(0));
+    let error = "UNBLOCKED client unblocked via CLIENT UNBLOCK";
+    assert_eq!(wait(&format!("{unblock} ERROR")), Value::Error(error.into()));
+    assert_eq!(master.info("blocked_clients"), "0");
+    let reply = wait("REPLICAOF 127.0.0.1 1");
+    let error =
+        "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)";
+    assert_eq!(reply, Value::Error(error.into()));
+    eventually("it is disconnected", || master.call(&format!("CLIENT LIST ID {id}")).text().is_empty());
+}
+
+/// Who is told to follow another master keeps its replicas until it knows that their history is not its own any more.
+pub fn a_new_master_costs_no_link(kinds: &[Kind]) {
+    let Some(topology) = Topology::start_attached(kinds, &[]) else { return };
+    let (former, replica) = (topology.master(), topology.last());
+    let Some(above) = super::topology::Node::start(kinds[0], 2, &[]) else { return };
+    above.call("SET k above");
+    let links = || {
+        let list = former.call("CLIENT LIST TYPE replica").text();
+        list.split(' ').filter(|word| word.starts_with("id=")).map(String::from).collect::<Vec<_>>()
+    };
+    let (before, given) = (links(), former.syncs_given());
+    assert_eq!(before.len(), 1);
+    // Nobody listens there.
+    former.follow(1);
+    eventually("the link is tried", || former.log().matches("Connecting to MASTER").count() > 1);
+    assert_eq!(links(), before);
+    assert!(replica.link_is_up());
+    assert_eq!(former.syncs_given(), given);
+    // A master with a history of its own.
+    former.follow(above.port());
+    eventually("the new master's data is here", || {
+        replica.link_is_up() && replica.connect().line("GET k").text() == "above"
+    });
+    assert_ne!(links(), before);
+}
+
 /// Stalls the replica's link and writes so many values of 1 MiB each.
 fn fall_behind(topology: &Topology, client: &mut Client, writes: usize) {
     const VALUE_BYTES: usize = 1 << 20;

@@ -1,7 +1,7 @@
 //! INFO replication, as Sentinel, exporters and test suites read it.
 
 use super::Info;
-use super::lines::{Lines, ratio};
+use super::lines::Lines;
 use crate::replication::hub::{Progress, Replica};
 use crate::replication::link::State;
 
@@ -40,21 +40,26 @@ fn link(info: &Info<'_>, lines: &mut Lines) {
     let (host, port) = target.or_else(|| config.replicaof.clone()).unwrap_or_default();
     let up = status.state == State::Connected;
     let since = |at_ms: i64| (info.now_ms - at_ms).max(0) / 1000;
-    let offset = if server.log.is_wanted() { server.log.lock().end() } else { 1 };
+    let offset = if server.link.may_resume(&server.log) { server.log.end() } else { 1 };
     lines.put("master_host", host);
     lines.put("master_port", port);
     lines.put("master_link_status", if up { "up" } else { "down" });
     lines.put("master_last_io_seconds_ago", if up { since(status.last_io_ms) } else { -1 });
-    lines.flag("master_sync_in_progress", matches!(status.state, State::Sync { .. }));
+    let sync = match status.state {
+        State::AwaitingSync => Some((0, -1)),
+        // A stream that ends with a mark has no known length.
+        State::Sync { read, total } => Some((read as i64, total.map_or(0, |total| total as i64))),
+        _ => None,
+    };
+    lines.flag("master_sync_in_progress", sync.is_some());
     lines.put("slave_read_repl_offset", offset);
     lines.put("slave_repl_offset", offset);
-    if let State::Sync { read, total } = status.state {
-        // A stream that ends with a mark has no known length.
-        let total = total.unwrap_or(0);
+    if let Some((read, total)) = sync {
         lines.put("master_sync_total_bytes", total);
         lines.put("master_sync_read_bytes", read);
-        lines.put("master_sync_left_bytes", total as i64 - read as i64);
-        lines.decimal("master_sync_perc", ratio(read, total) * 100.0);
+        lines.put("master_sync_left_bytes", total - read);
+        let part = if total == 0 { 0.0 } else { read as f64 / total as f64 };
+        lines.decimal("master_sync_perc", part * 100.0);
         lines.put("master_sync_last_io_seconds_ago", since(status.last_io_ms));
     }
     if !up {

@@ -1,7 +1,6 @@
 //! LMOVE and RPOPLPUSH, and BLMOVE and BRPOPLPUSH, which wait for something to move.
 
 use super::{RW_ACCESS_DELETE, RW_INSERT, end_at, popped, pushed, wait};
-use crate::blocked::Nothing;
 use crate::command::{Acl, Flags, Group, KeySpec, Row};
 use crate::error::Error;
 use crate::executor::Call;
@@ -43,7 +42,7 @@ fn blmove(call: &mut Call<'_, '_>) -> Result<(), Error> {
         let args = call.args;
         call.propagate_instead(&[b"LMOVE", args.at(1), args.at(2), args.at(3), args.at(4)]);
     } else {
-        wait(call, 1..2, deadline_ms, Nothing::Null);
+        wait(call, 1..2, deadline_ms, |reply| reply.null());
     }
     Ok(())
 }
@@ -59,7 +58,7 @@ fn brpoplpush(call: &mut Call<'_, '_>) -> Result<(), Error> {
         let args = call.args;
         call.propagate_instead(&[b"RPOPLPUSH", args.at(1), args.at(2)]);
     } else {
-        wait(call, 1..2, deadline_ms, Nothing::Null);
+        wait(call, 1..2, deadline_ms, |reply| reply.null());
     }
     Ok(())
 }

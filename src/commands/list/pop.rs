@@ -3,7 +3,6 @@
 //! The log gets LPOP and RPOP with the list that was chosen and the number that was taken.
 
 use super::{RW_ACCESS_DELETE, end_at, not_negative, popped, wait};
-use crate::blocked::Nothing;
 use crate::command::{Acl, Begin, Find, Flags, Group, KeySpec, Row};
 use crate::commands::mpop;
 use crate::error::{self, Error};
@@ -110,7 +109,7 @@ fn blmpop(call: &mut Call<'_, '_>) -> Result<(), Error> {
     let asked = mpop::parse(call.args, 2, |at| end_at(call, at))?;
     let deadline_ms = call.deadline_secs(1)?;
     if !take_from_first(call, asked.keys.clone(), asked.end, asked.count)? {
-        wait(call, asked.keys, deadline_ms, Nothing::NullArray);
+        wait(call, asked.keys, deadline_ms, |reply| reply.null_array());
     }
     Ok(())
 }
@@ -175,7 +174,7 @@ fn blocking_pop(call: &mut Call<'_, '_>, end: End) -> Result<(), Error> {
         call.propagate_instead(&[name(end), key]);
         return Ok(());
     }
-    wait(call, 1..last, deadline_ms, Nothing::NullArray);
+    wait(call, 1..last, deadline_ms, |reply| reply.null_array());
     Ok(())
 }
 
