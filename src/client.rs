@@ -36,6 +36,8 @@ bitflags::bitflags! {
         const NO_EVICT = 1 << 10;
         const NO_TOUCH = 1 << 11;
         const READONLY = 1 << 12;
+        /// CLIENT REPLY is off: MONITOR shows it nothing.
+        const SILENT = 1 << 13;
     }
 }
 
@@ -116,6 +118,8 @@ pub struct Client {
     pub proto: Proto,
     pub authenticated: bool,
     pub reply_mode: ReplyMode,
+    /// The running command has heeded [`Client::reply_mode`] itself, as it was when it wrote each part of its reply (EXEC).
+    pub reply_is_settled: bool,
     pub transaction: Option<Transaction>,
     pub watched: Vec<Watched>,
     pub watch_flag: WatchFlag,
@@ -146,8 +150,9 @@ pub struct Client {
     pub waiter: Option<Arc<Waiter>>,
     /// Awaited keys that the running command has changed in shards that are not held any more.
     pub ready_elsewhere: Vec<(u16, Box<[u8]>)>,
-    /// It stands for a client that waits and whose command is tried again.
-    pub tries_again: bool,
+    /// It stands for another client, which waits while its command is tried again, or while its keys move: what it runs is
+    /// not counted or shown as anybody's command.
+    pub stands_in: bool,
     /// The stream's own bytes of the current unit, for a [`Kind::Master`] client.
     pub verbatim: Vec<u8>,
 }
@@ -186,6 +191,11 @@ pub enum Takeover {
 }
 
 impl Client {
+    /// Is what is written to it now left out (CLIENT REPLY)?
+    pub fn is_silent(&self) -> bool {
+        matches!(self.reply_mode, ReplyMode::Off | ReplyMode::Skip)
+    }
+
     /// A fresh client.
     pub fn new(shared: Arc<Shared>, authenticated: bool) -> Client {
         Client {
@@ -196,6 +206,7 @@ impl Client {
             proto: Proto::Resp2,
             authenticated,
             reply_mode: ReplyMode::On,
+            reply_is_settled: false,
             transaction: None,
             watched: Vec::new(),
             channels: BTreeSet::new(),
@@ -211,7 +222,7 @@ impl Client {
             batch: None,
             blocking: None,
             waiter: None,
-            tries_again: false,
+            stands_in: false,
             ready_elsewhere: Vec::new(),
             verbatim: Vec::new(),
         }

@@ -233,6 +233,8 @@ impl Call<'_, '_> {
     pub fn run_queued(&mut self, queued: &Queued) {
         let args: SmallVec<[Arg<'_>; 8]> = queued.args.iter().map(OwnedArg::as_arg).collect();
         self.view.db = self.client.db;
+        let end = self.reply.out().end();
+        let closing = self.client.shared.has(ClientFlags::CLOSE_AFTER_REPLY);
         let started = self.server.clock.instant();
         let result = run(
             Unit { client: self.client, server: self.server, view: self.view, effects: self.effects },
@@ -241,7 +243,12 @@ impl Call<'_, '_> {
             self.reply.out(),
             true,
         );
-        self.server.stats.ran(queued.command, started.elapsed(), result.as_ref().err());
+        if !self.client.stands_in {
+            self.server.stats.ran(queued.command, started.elapsed(), result.as_ref().err());
+        }
+        if closing || self.client.is_silent() {
+            self.reply.out().truncate(end);
+        }
     }
 }
 
@@ -359,13 +366,10 @@ pub fn execute<'r>(
     let result = execute_answering(client, server, &request.into(), out, tries);
     match client.reply_mode {
         ReplyMode::On => {}
-        ReplyMode::Off => out.truncate(end),
-        ReplyMode::SkipNext => {
-            out.truncate(end);
-            client.reply_mode = ReplyMode::Skip;
-        }
+        ReplyMode::Off => suppress(client, out, end),
+        ReplyMode::SkipNext => client.reply_mode = ReplyMode::Skip,
         ReplyMode::Skip if result.is_ok() => {
-            out.truncate(end);
+            suppress(client, out, end);
             // A command that takes its time has not replied yet.
             if client.takeover.is_none() {
                 client.reply_mode = ReplyMode::On;
@@ -377,6 +381,13 @@ pub fn execute<'r>(
         client.shared.collect_mail(out);
     }
     result
+}
+
+/// Takes a command's reply back, unless it has heeded CLIENT REPLY itself.
+fn suppress(client: &mut Client, out: &mut Out, end: (usize, usize)) {
+    if !std::mem::take(&mut client.reply_is_settled) {
+        out.truncate(end);
+    }
 }
 
 fn execute_answering(
@@ -462,7 +473,7 @@ fn execute_answering(
     client.seen_offset = server.log.end();
     let took = time.next(&server.clock);
     server.stats.record_lock(took);
-    if client.waiter.is_none() {
+    if client.waiter.is_none() && !client.stands_in {
         // A command that waits is counted when it has ended.
         server.stats.ran(command, took, result.as_ref().err());
     }
@@ -743,7 +754,7 @@ fn run(
         out.truncate(end);
         Reply::new(out, client.proto).error(error);
     }
-    if !client.tries_again {
+    if !client.stands_in {
         server.monitors.feed(server, client, command, args);
     }
     client.redacted.clear();

@@ -73,14 +73,11 @@ enum Done {
 /// Carries an order out and answers the client.
 pub async fn migrate(connection: &mut Connection, order: &Order) {
     let result = Migration { connection, order }.run().await;
-    if let Err(error) = &result {
-        connection.server.stats.rejected(None, error);
+    match result {
+        Ok(Done::Moved) => connection.reply(|reply| reply.ok()),
+        Ok(Done::NoKey) => connection.reply(|reply| reply.simple("NOKEY")),
+        Err(error) => connection.fail(&error),
     }
-    connection.reply(|reply| match result {
-        Ok(Done::Moved) => reply.ok(),
-        Ok(Done::NoKey) => reply.simple("NOKEY"),
-        Err(error) => reply.error(&error),
-    });
 }
 
 /// A key on its way.
@@ -266,9 +263,14 @@ impl Migration<'_> {
     async fn connect(&self) -> Result<Peer, Failure> {
         let order = self.order;
         let dial = dial(&self.connection.server, &order.host, order.port);
-        let Ok(Ok(stream)) = crate::clock::timeout(order.timeout, dial).await else {
-            return Err(Failure::Refused(error::MIGRATE_CONNECT));
-        };
+        let dialled = crate::clock::timeout(order.timeout, dial).await;
+        let stream = dialled.unwrap_or_else(|_| Err(ErrorKind::TimedOut.into())).map_err(|error| {
+            match error.kind() {
+                ErrorKind::NotFound => Failure::Refused(error::MIGRATE_CONNECT),
+                // There it is found out by the first who writes.
+                _ => Failure::Lost { doing: "writing", error, answered: false },
+            }
+        })?;
         Ok(Peer { stream, timeout: order.timeout, db: None, answered: false, unread: Vec::new() })
     }
 
@@ -309,6 +311,7 @@ impl Hand {
         let now_ms = server.clock.now_ms();
         let shared = Shared::new(server.clients.next_id(), String::new(), String::new(), -1, now_ms);
         let mut client = Client::new(Arc::new(shared), true);
+        client.stands_in = true;
         client.select(db);
         Hand { server: server.clone(), client }
     }

@@ -49,7 +49,7 @@ impl Monitors {
         let now_us = server.clock.now_us();
         let line = line(now_us, client, args);
         let monitors = self.clients.lock();
-        for monitor in monitors.iter() {
+        for monitor in monitors.iter().filter(|monitor| !monitor.has(ClientFlags::SILENT)) {
             monitor.post(now_us / 1000, |out| out.bytes().extend_from_slice(&line));
         }
         client.called.push(monitors.clone());

@@ -198,6 +198,12 @@ impl Stats {
         }
     }
 
+    /// The command of this number, which takes its time and was counted when it began, has failed.
+    pub fn failed(&self, command: usize, error: &Error) {
+        self.here(|stats| stats.commands[command].failed.add(1));
+        self.count_error(error);
+    }
+
     /// A request was refused before its command ran.
     pub fn rejected(&self, command: Option<&Command>, error: &Error) {
         if let Some(command) = command {

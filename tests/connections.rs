@@ -252,3 +252,27 @@ fn a_woken_clients_own_events_come_behind_its_reply() {
     assert_eq!(replies[1], "*2\r\n$1\r\nk\r\n$1\r\nx\r\n");
     assert!(replies[2].contains("lpop"), "{replies:?}");
 }
+
+/// CLIENT REPLY OFF holds for MONITOR's lines, too.
+#[test]
+fn a_silent_monitor_is_shown_nothing() {
+    let server = Server::redpoll(&[]);
+    let (mut monitor, mut client) = (server.connect(), server.connect());
+    assert_eq!(monitor.line("MONITOR").text(), "OK");
+    monitor.send(&["CLIENT", "REPLY", "OFF"]).expect("sent");
+    wait_until("it is off", DEADLINE, || {
+        client.line("INFO commandstats").text().contains("client|reply:calls=1,")
+    });
+    client.line("SET unseen v");
+    monitor.send(&["CLIENT", "REPLY", "ON"]).expect("sent");
+    wait_until("it is on", DEADLINE, || {
+        client.line("INFO commandstats").text().contains("client|reply:calls=2,")
+    });
+    client.line("SET seen v");
+    let mut lines = String::new();
+    while !lines.contains("seen") {
+        lines += &monitor.read_reply().expect("a line").value.text();
+        lines.push('\n');
+    }
+    assert!(!lines.contains("unseen"), "{lines}");
+}

@@ -79,7 +79,7 @@ fn a_server_that_is_not_there_or_asks_for_a_password() {
     };
     let closed =
         std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port").port();
-    assert_eq!(migrate("", closed).text(), "IOERR error or timeout connecting to the client");
+    assert_eq!(migrate("", closed).text(), "IOERR error or timeout writing to target instance");
     let port = locked.port();
     let refused = migrate("", port).text();
     assert!(refused.starts_with("ERR Target instance replied with error: NOAUTH"), "{refused}");

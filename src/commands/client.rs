@@ -353,6 +353,8 @@ fn reply(call: &mut Call<'_, '_>) -> Result<(), Error> {
     } else if call.client.reply_mode != ReplyMode::Off {
         call.client.reply_mode = ReplyMode::SkipNext;
     }
+    let off = call.client.reply_mode == ReplyMode::Off;
+    call.client.shared.set_flag(ClientFlags::SILENT, off);
     Ok(())
 }
 

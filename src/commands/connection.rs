@@ -231,8 +231,11 @@ impl Client {
     /// Back to what a new connection has: database, name, flags, replies. The names of its library stay.
     fn forget_settings(&mut self) {
         self.select(0);
-        self.reply_mode = ReplyMode::On;
+        if self.reply_mode != ReplyMode::Skip {
+            self.reply_mode = ReplyMode::On;
+        }
         let flags = ClientFlags::MONITOR
+            .union(ClientFlags::SILENT)
             .union(ClientFlags::READONLY)
             .union(ClientFlags::NO_EVICT)
             .union(ClientFlags::NO_TOUCH);

@@ -61,8 +61,11 @@ fn run_all(call: &mut Call<'_, '_>, transaction: &Transaction) -> Result<(), Err
         call.reply.null_array();
         return Ok(());
     }
-    call.reply.array(transaction.queued.len());
+    if !call.client.is_silent() {
+        call.reply.array(transaction.queued.len());
+    }
     transaction.queued.iter().for_each(|queued| call.run_queued(queued));
+    call.client.reply_is_settled = call.client.is_silent();
     Ok(())
 }
 

@@ -96,7 +96,7 @@ pub(super) fn block(
     (command, args): Line<'_>,
     mut request: Request,
 ) {
-    if client.tries_again {
+    if client.stands_in {
         client.blocking = Some(Box::new(request));
         return;
     }
@@ -149,7 +149,7 @@ fn try_again(client: &mut Client, server: &Arc<Server>, view: &mut View<'_>, wai
     }
     let (db, before) = (view.db, view.moment);
     let mut again = Client::new(waiter.client.clone(), true);
-    (again.db, again.proto, again.tries_again) = (waiter.db, waiter.proto, true);
+    (again.db, again.proto, again.stands_in) = (waiter.db, waiter.proto, true);
     view.db = waiter.db;
     // What came may have expired since: a transaction may have taken its time.
     view.moment = moment(&again, server, server.clock.now_ms());

@@ -10,6 +10,7 @@ use super::threads::Place;
 use crate::client::{Client, ClientFlags, ReplyMode, Takeover};
 use crate::clock::BatchTime;
 use crate::commands::client::warn_of_output_limit;
+use crate::error::{self, Error};
 use crate::executor::{Busy, ENDING_PAUSE, PREPARED, Prepared, execute, prepare};
 use crate::resp::parser::{self, Arg, Limits, Parser, Progress};
 use crate::resp::{Out, Reply};
@@ -429,7 +430,7 @@ impl Connection {
                     return Some(Turn::Idle);
                 }
                 Err(error) => {
-                    let error = crate::error::Error::err([&b"Protocol error: "[..], &error.0].concat());
+                    let error = Error::err([&b"Protocol error: "[..], &error.0].concat());
                     self.server.stats.rejected(None, &error);
                     if self.client.reply_mode == ReplyMode::On {
                         Reply::new(out, self.client.proto).error(&error);
@@ -567,14 +568,17 @@ impl Connection {
     }
 
     /// Replies what such a command has come to.
-    fn answer(&mut self, result: Result<(), crate::error::Error>) {
-        if let Err(error) = &result {
-            self.server.stats.rejected(None, error);
+    fn answer(&mut self, result: Result<(), Error>) {
+        match result {
+            Ok(()) => self.reply(|reply| reply.ok()),
+            Err(error) => self.fail(&error),
         }
-        self.reply(|reply| match result {
-            Ok(()) => reply.ok(),
-            Err(error) => reply.error(&error),
-        });
+    }
+
+    /// Such a command has failed.
+    pub fn fail(&mut self, error: &Error) {
+        self.server.stats.failed(self.client.shared.last_command.load(Relaxed), error);
+        self.reply(|reply| reply.error(error));
     }
 
     async fn take_over(&mut self) -> io::Result<()> {
@@ -593,36 +597,33 @@ impl Connection {
                 if let Err(text) = &result {
                     tracing::warn!("{text}");
                 }
-                self.reply(|reply| match result {
-                    Ok(()) => reply.ok(),
-                    Err(_) => reply.error(&crate::error::SAVE_FAILED),
-                });
+                self.answer(result.map_err(|_| error::SAVE_FAILED));
             }
             Some(Takeover::BackgroundSave { answered }) => {
                 let started = crate::control::background_save(&self.server);
-                self.reply(|reply| match started {
+                match started {
                     _ if answered => {}
-                    Ok(()) => reply.simple(crate::commands::persistence::SAVE_STARTED),
-                    Err(StartError::Running) => reply.error(&crate::error::SAVE_RUNNING),
-                    Err(StartError::Failed(_)) => reply.error(&crate::error::SAVE_FAILED),
-                });
+                    Ok(()) => self.reply(|reply| reply.simple(crate::commands::persistence::SAVE_STARTED)),
+                    Err(StartError::Running) => self.fail(&error::SAVE_RUNNING),
+                    Err(StartError::Failed(_)) => self.fail(&error::SAVE_FAILED),
+                }
             }
             Some(Takeover::Shutdown { save, force }) => {
                 let (refused, answer) = tokio::sync::oneshot::channel();
                 self.server.orders.give(crate::control::Order::Shutdown { save, force, refused });
                 if let Ok(text) = answer.await {
-                    self.reply(|reply| reply.error(&crate::error::Error::err(text)));
+                    self.fail(&Error::err(text));
                 }
             }
             Some(Takeover::Configure { pairs, local }) => {
                 let (done, answer) = tokio::sync::oneshot::channel();
                 self.server.orders.give(crate::control::Order::Configure { pairs, local, done });
-                self.answer(answer.await.unwrap_or(Err(crate::error::ENDING)));
+                self.answer(answer.await.unwrap_or(Err(error::ENDING)));
             }
             Some(Takeover::RewriteConfig) => {
                 let server = self.server.clone();
                 let rewrite = move || crate::config_apply::rewrite(&server);
-                self.answer(tokio::task::spawn_blocking(rewrite).await.unwrap_or(Err(crate::error::ENDING)));
+                self.answer(tokio::task::spawn_blocking(rewrite).await.unwrap_or(Err(error::ENDING)));
             }
             Some(Takeover::Migrate(order)) => crate::migrate::migrate(self, &order).await,
             Some(Takeover::Replica(request)) => crate::replication::master::serve(self, request).await?,

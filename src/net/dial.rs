@@ -9,7 +9,7 @@ use tokio::net::{TcpSocket, TcpStream, lookup_host};
 /// Connects to a host by name or address. How long to wait is the caller's.
 ///
 /// # Errors
-/// The name is unknown, or nobody answers at any of its addresses.
+/// The name is unknown ([`ErrorKind::NotFound`]), or nobody answers at any of its addresses.
 pub async fn dial(server: &Server, host: &str, port: u16) -> io::Result<Stream> {
     match &server.network {
         Network::System => by_name(server, host, port).await.map(Stream::Tcp),
@@ -19,7 +19,8 @@ pub async fn dial(server: &Server, host: &str, port: u16) -> io::Result<Stream> 
 
 async fn by_name(server: &Server, host: &str, port: u16) -> io::Result<TcpStream> {
     let mut last = io::Error::from(ErrorKind::AddrNotAvailable);
-    for address in lookup_host((host, port)).await? {
+    let unknown = |error| io::Error::new(ErrorKind::NotFound, error);
+    for address in lookup_host((host, port)).await.map_err(unknown)? {
         match to_address(server, address).await {
             Ok(stream) => {
                 stream.set_nodelay(true)?;

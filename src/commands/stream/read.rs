@@ -240,8 +240,8 @@ fn require_group(call: &mut Call<'_, '_>, key: &[u8], group: &[u8]) -> Result<()
         call.view.object::<Stream>(key).map(|found| found.map(|stream| stream.group(group).is_some()));
     match has_group {
         Ok(Some(true)) => Ok(()),
-        Ok(Some(false)) if call.client.tries_again => Err(error::XREADGROUP_GROUP_GONE),
-        _ if call.client.tries_again => Err(error::XREADGROUP_STREAM_GONE),
+        Ok(Some(false)) if call.client.stands_in => Err(error::XREADGROUP_GROUP_GONE),
+        _ if call.client.stands_in => Err(error::XREADGROUP_STREAM_GONE),
         Ok(_) => Err(Error::no_group(key, group, " in XREADGROUP with GROUP option")),
         Err(error) => Err(error),
     }
