@@ -43,7 +43,8 @@ pub struct Loader {
     pub repl_id: Option<ReplId>,
     pub repl_offset: Option<u64>,
     pub stream_db: u16,
-    pub aux: Vec<(String, String)>,
+    /// What the file's writer used, bytes, as far as it says so.
+    pub used_mem: Option<u64>,
 }
 
 /// An item that cannot be loaded.
@@ -73,7 +74,7 @@ impl Loader {
             repl_id: None,
             repl_offset: None,
             stream_db: 0,
-            aux: Vec::new(),
+            used_mem: None,
         }
     }
 
@@ -112,7 +113,25 @@ impl Loader {
             "repl-stream-db" => {
                 self.stream_db = value.parse().ok().filter(|db| *db < self.databases).unwrap_or(0)
             }
-            _ => self.aux.push((key.to_string(), value.to_string())),
+            "redis-ver" | "valkey-ver" => {
+                tracing::info!("Loading RDB produced by version {}", value.escape_default());
+            }
+            "ctime" => {
+                let age_secs = self.now_ms / 1000 - value.parse().unwrap_or(0);
+                tracing::info!("RDB age {} seconds", age_secs.max(0));
+            }
+            "used-mem" => {
+                let bytes: u64 = value.parse().unwrap_or(0);
+                self.used_mem = Some(bytes);
+                tracing::info!("RDB memory usage when created {:.2} Mb", bytes as f64 / (1 << 20) as f64);
+            }
+            "aof-base" if value.starts_with('1') => tracing::info!("RDB is base AOF"),
+            "aof-preamble" if value.starts_with('1') => tracing::info!("RDB has an AOF tail"),
+            "redis-bits" | "aof-base" | "aof-preamble" => {}
+            key if key.starts_with('%') => {
+                tracing::info!("RDB '{}': {}", key.escape_default(), value.escape_default());
+            }
+            key => tracing::debug!("Unrecognized RDB AUX field: '{}'", key.escape_default()),
         }
     }
 

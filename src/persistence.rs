@@ -29,6 +29,8 @@ pub struct Persistence {
     pub load_started_ms: AtomicI64,
     pub load_total_bytes: AtomicU64,
     pub load_done_bytes: AtomicU64,
+    /// What the writer of the file that is loaded used, bytes; 0: it does not say so.
+    pub load_used_mem: AtomicU64,
     pub last_load_expired: AtomicU64,
     pub last_load_keys: AtomicU64,
 }
@@ -46,6 +48,7 @@ impl Persistence {
             load_started_ms: AtomicI64::new(0),
             load_total_bytes: AtomicU64::new(0),
             load_done_bytes: AtomicU64::new(0),
+            load_used_mem: AtomicU64::new(0),
             last_load_expired: AtomicU64::new(0),
             last_load_keys: AtomicU64::new(0),
         }
@@ -161,6 +164,7 @@ pub fn read_file(server: &Server, path: &Path, expired: Expired) -> Result<Loade
             loader.item(item).map_err(|LoadError(text)| broken(text))?;
         }
         drop(feed);
+        state.load_used_mem.store(loader.used_mem.unwrap_or(0), Relaxed);
         state.load_done_bytes.fetch_add(n as u64, Relaxed);
     }
     decoder.finish().map_err(|error| LoadFailure::Broken(error.to_string()))?;

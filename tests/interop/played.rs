@@ -43,6 +43,7 @@ pub fn sync_may_end_by_a_mark(kind: Kind) {
         wire.send_command(&["REPLCONF", "ACK", "0"]).expect("acknowledge");
         wire.has_bytes_within(Duration::from_millis(100))
     });
+    assert!(node.call("CLIENT LIST TYPE replica").text().contains(" cmd=replconf "));
     assert_eq!(words(&wire.command().expect("the stream")), ["SELECT", "0"]);
     assert_eq!(words(&wire.command().expect("the stream")), ["SET", "k", "v"]);
     let unnamed = "Synchronization with replica 127.0.0.1:<unknown-replica-port> succeeded";

@@ -68,6 +68,7 @@ fn loading(info: &Info<'_>, lines: &mut Lines) {
     };
     lines.put("loading_start_time", started_ms / 1000);
     lines.put("loading_total_bytes", total);
+    lines.put("loading_rdb_used_mem", state.load_used_mem.load(Relaxed));
     lines.put("loading_loaded_bytes", done);
     lines.decimal("loading_loaded_perc", ratio(done, total) * 100.0);
     lines.put("loading_eta_seconds", eta_secs);
