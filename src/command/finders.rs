@@ -62,13 +62,25 @@ pub fn sort(args: Args<'_>) -> FoundKeys {
     std::iter::once((1, READ)).chain(store.map(|at| (at, OVERWRITE))).collect()
 }
 
-/// MIGRATE moves one key, or those after KEYS when the one is empty.
+/// MIGRATE moves one key, or those after KEYS where the one is empty; with both there is none.
 pub fn migrate(args: Args<'_>) -> FoundKeys {
-    let keys = (6..args.len()).find(|at| args.is(*at, "KEYS") && args.at(3).is_empty());
-    match keys {
-        Some(at) => (at + 1..args.len()).map(|at| (at, MOVE_AWAY)).collect(),
-        None => smallvec![(3, MOVE_AWAY)],
+    let one = smallvec![(3, MOVE_AWAY)];
+    let mut at = 6;
+    while at < args.len() {
+        if args.is(at, "KEYS") {
+            return match (at + 1..args.len(), args.at(3)) {
+                (keys, _) if keys.is_empty() => one,
+                (keys, b"") => keys.map(|at| (at, MOVE_AWAY)).collect(),
+                _ => FoundKeys::new(),
+            };
+        }
+        at += match () {
+            () if args.is(at, "AUTH") => 2,
+            () if args.is(at, "AUTH2") => 3,
+            () => 1,
+        };
     }
+    one
 }
 
 #[cfg(test)]
@@ -102,5 +114,9 @@ mod tests {
         check(sort, "sort a store", &[("a", READ)]);
         check(migrate, "migrate h p k 0 1", &[("k", MOVE_AWAY)]);
         check(migrate, "migrate h p  0 1 keys a b", &[("a", MOVE_AWAY), ("b", MOVE_AWAY)]);
+        check(migrate, "migrate h p  0 1 auth keys keys a", &[("a", MOVE_AWAY)]);
+        check(migrate, "migrate h p  0 1 auth2 keys keys keys a", &[("a", MOVE_AWAY)]);
+        check(migrate, "migrate h p  0 1 keys", &[("", MOVE_AWAY)]);
+        check(migrate, "migrate h p k 0 1 keys a", &[]);
     }
 }

@@ -79,7 +79,7 @@ impl KeySpec {
     }
 
     /// Positions of the keys in `args`, which the arity check has passed; `None` when the arguments contradict the
-    /// spec (a key count that is not a number or exceeds what is there). None either way for what is not a key but a channel
+    /// spec (a key count that is not a number, is zero or exceeds what is there). None either way for what is not a key but a channel
     /// ([`KeyFlags::NOT_KEY`]) or cannot be known.
     pub fn positions<'a>(&self, argc: usize, arg: impl Fn(usize) -> &'a [u8]) -> Option<Positions> {
         if self.flags.contains(KeyFlags::NOT_KEY) {
@@ -105,7 +105,7 @@ impl KeySpec {
                 }
                 let count: usize = std::str::from_utf8(arg(start + index)).ok()?.parse().ok()?;
                 let first = start + first;
-                if count > argc || (count > 0 && first + (count - 1) * step >= argc) {
+                if count == 0 || count > argc || first + (count - 1) * step >= argc {
                     return None;
                 }
                 Some((0..count).map(|n| first + n * step).collect())
@@ -220,8 +220,10 @@ mod tests {
     fn key_numbers() {
         let find = Find::KeyNum { index: 0, first: 1, step: 1 };
         check(Begin::Index(1), find, "zunion 2 a b weights 1 2", Some("a b"));
-        check(Begin::Index(2), find, "eval x 0", Some(""));
-        for wrong in ["zunion 3 a b", "zunion nope a", "zunion -1 a", "zunion 99999999999999999999 a"] {
+        check(Begin::Index(2), find, "eval x 0", None);
+        for wrong in
+            ["zunion 3 a b", "zunion nope a", "zunion 0 a", "zunion -1 a", "zunion 99999999999999999999 a"]
+        {
             check(Begin::Index(1), find, wrong, None);
         }
     }
