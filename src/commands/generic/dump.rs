@@ -16,7 +16,7 @@ use crate::snapshot::walk::with_written;
 use std::sync::atomic::Ordering::Relaxed;
 
 /// The rows of this file.
-pub const ROWS: &[Row] = &[DUMP, RESTORE];
+pub const ROWS: &[Row] = &[DUMP, RESTORE, RESTORE_ASKING];
 
 const DUMP: Row = Row::new("dump", 2, Group::Generic, "2.6.0", dump)
     .flags(Flags::READONLY)
@@ -45,6 +45,12 @@ pub fn payload_of(value: Stored<'_>, options: rdb::Options) -> Vec<u8> {
 
 const RESTORE: Row = Row::new("restore", -4, Group::Generic, "2.6.0", restore)
     .flags(Flags::WRITE.union(Flags::DENYOOM))
+    .categories(Acl::KEYSPACE.union(Acl::DANGEROUS))
+    .keys(&[KeySpec::one(1, OVERWRITES)]);
+
+/// RESTORE as a cluster's node sends it; without a cluster there is no difference.
+const RESTORE_ASKING: Row = Row::new("restore-asking", -4, Group::Server, "3.0.0", restore)
+    .flags(Flags::WRITE.union(Flags::DENYOOM).union(Flags::ASKING))
     .categories(Acl::KEYSPACE.union(Acl::DANGEROUS))
     .keys(&[KeySpec::one(1, OVERWRITES)]);
 
