@@ -163,6 +163,11 @@ fn info_counters_agree() {
 }
 
 #[test]
+fn traces_agree() {
+    counts::traces(include_str!("differential/counts/traces.txt"));
+}
+
+#[test]
 fn monitor_lines_agree() {
     counts::monitor(include_str!("differential/counts/monitor.txt"));
 }

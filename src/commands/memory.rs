@@ -65,7 +65,7 @@ fn usage(call: &mut Call<'_, '_>) -> Result<(), Error> {
         }
         at += 2;
     }
-    match call.view.look_silently(call.args.at(2)) {
+    match call.view.stored(call.args.at(2)) {
         Some(entry) => call.reply.len(SLOT_BYTES + entry.size_bytes()),
         None => call.reply.null(),
     }

@@ -93,7 +93,11 @@ fn smove(call: &mut Call<'_, '_>) -> Result<(), Error> {
 
 /// Moves a member from one set to another. Returns whether it was there.
 fn move_member(call: &mut Call<'_, '_>, from: &[u8], to: &[u8], member: &[u8]) -> Result<bool, Error> {
-    let Some(source) = call.view.read_for_write(from) else { return Ok(false) };
+    let Some(source) = call.view.read_for_write(from) else {
+        // Redis has looked the target up, too: an expired one goes.
+        call.view.exists(to);
+        return Ok(false);
+    };
     let is_member = source.object::<Set>()?.contains(member);
     if let Some(target) = call.view.read_for_write(to) {
         target.object::<Set>()?;

@@ -184,6 +184,24 @@ impl<'k> View<'k> {
         }
     }
 
+    /// Says that what was done to a key counts as so many more changes for saving: `rdb_changes_since_last_save` grows by a
+    /// collection's size where it is stored whole (SORT STORE).
+    pub fn count_more(&mut self, key: &[u8], changes: usize) {
+        self.stats(key).dirty += changes as u64;
+    }
+
+    /// Takes back that a change of a key, made by this command, counts for saving: it is part of another (LMOVE).
+    pub fn count_less(&mut self, key: &[u8], changes: usize) {
+        self.stats(key).dirty -= changes as u64;
+    }
+
+    /// Counts keys that a client read without a look-up for each (SCAN TYPE).
+    pub fn count_hits(&mut self, keys: u64) {
+        if let Some(shard) = self.held.shards().next() {
+            shard.stats.hits += keys;
+        }
+    }
+
     /// Has something been found expired and deleted that [`View::take_expired`] would tell?
     #[inline]
     pub fn has_expired(&self) -> bool {

@@ -1,4 +1,5 @@
-//! What servers count and tell of commands, beside the replies: INFO's counters, MONITOR's lines, LFU frequencies.
+//! What servers count and tell of commands, beside the replies: INFO's counters, MONITOR's lines, LFU frequencies, the traces
+//! that a command leaves at keys.
 //!
 //! The same scripts run on the oracle and on the server under test (`counts/*.txt`, written as those of `edge`; one reply a
 //! command), and what each then shows is compared line by line, without what no two servers have in common: durations,
@@ -28,7 +29,14 @@ const COUNTED: &[&str] = &[
 ];
 
 /// What is set back after each script.
-const DIRECTIVES: &[&str] = &["requirepass ", "maxmemory-policy noeviction", "lfu-log-factor 10"];
+const DIRECTIVES: &[&str] =
+    &["requirepass ", "maxmemory-policy noeviction", "lfu-log-factor 10", "notify-keyspace-events "];
+
+/// Counters that a command on keys moves, compared after each command.
+const TRACED: &[&str] = &["keyspace_hits", "keyspace_misses", "expired_keys", "rdb_changes_since_last_save"];
+
+/// Keys of a script that are watched while it runs.
+const WATCHED: &[&str] = &["k", "n", "d", "w"];
 
 /// A server, its administrator's connection and those of the running script.
 struct Side {
@@ -44,19 +52,55 @@ impl Side {
 
     /// Runs a script; the replies, each with its command.
     fn run(&mut self, script: &str) -> Vec<String> {
-        let mut replies = Vec::new();
-        for command in script.split(" ; ") {
-            let (number, text) = match command.strip_prefix('@') {
-                Some(rest) => (usize::from(rest.as_bytes()[0] - b'0'), &rest[2..]),
-                None => (0, command),
-            };
-            while self.clients.len() <= number {
-                self.clients.push(self.server.connect());
-            }
-            let args = syntax::parse(text).unwrap_or_else(|problem| panic!("{problem}: {command}"));
-            replies.push(format!("{command} → {}", self.clients[number].call(&args)));
+        script.split(" ; ").map(|command| format!("{command} → {}", self.call(command))).collect()
+    }
+
+    fn call(&mut self, command: &str) -> Value {
+        let (number, text) = match command.strip_prefix('@') {
+            Some(rest) => (usize::from(rest.as_bytes()[0] - b'0'), &rest[2..]),
+            None => (0, command),
+        };
+        while self.clients.len() <= number {
+            self.clients.push(self.server.connect());
         }
-        replies
+        let args = syntax::parse(text).unwrap_or_else(|problem| panic!("{problem}: {command}"));
+        self.clients[number].call(&args)
+    }
+
+    /// Runs a script; each command with what it counted, the events that it caused and the watched keys that it touched.
+    fn traced(&mut self, script: &str) -> Vec<String> {
+        let mut listener = self.server.connect();
+        listener.line("PSUBSCRIBE __keyevent* end");
+        self.admin.line("CONFIG SET notify-keyspace-events EAmn");
+        let mut watchers: Vec<_> = WATCHED.iter().map(|key| (key, self.server.connect())).collect();
+        let trace = |command: &str| {
+            watchers.iter_mut().for_each(|(key, watcher)| {
+                watcher.call(&["WATCH", key]);
+            });
+            let before = self.moved();
+            self.call(command);
+            let counted: Vec<i64> =
+                self.moved().iter().zip(before).map(|(after, before)| after - before).collect();
+            self.admin.line("PUBLISH end of-the-command");
+            let heard: Vec<String> = std::iter::from_fn(|| next_event(&mut listener)).collect();
+            let touched = watchers.iter_mut().filter_map(|(key, watcher)| {
+                watcher.line("MULTI");
+                (watcher.line("EXEC") == Value::NullArray).then_some(**key)
+            });
+            let touched: Vec<&str> = touched.collect();
+            format!("{command} → {TRACED:?} {counted:?}, told {heard:?}, touched {touched:?}")
+        };
+        script.split(" ; ").map(trace).collect()
+    }
+
+    /// The values of [`TRACED`].
+    fn moved(&mut self) -> Vec<i64> {
+        let info = self.admin.line("INFO everything").text();
+        let value = |name: &&str| {
+            let line = info.lines().find_map(|line| line.strip_prefix(*name)?.strip_prefix(':'));
+            line.and_then(|value| value.parse().ok()).expect("INFO has a number of that name")
+        };
+        TRACED.iter().map(value).collect()
     }
 
     /// Begins to count from nothing.
@@ -116,6 +160,16 @@ impl Side {
     }
 }
 
+/// The event that a listener hears next; `None` for the message that ends a command's.
+fn next_event(listener: &mut Client) -> Option<String> {
+    let message = listener.read_reply().expect("a message before the deadline").value;
+    let [_, _, channel, key] = message.items().expect("a message has parts") else {
+        return next_event(listener);
+    };
+    let event = channel.text().strip_prefix("__keyevent@")?.replace("__:", " ");
+    Some(format!("{event} {}", key.text()))
+}
+
 fn without_durations(fields: &str) -> String {
     fields.split(',').filter(|field| !field.starts_with("usec")).collect::<Vec<_>>().join(",")
 }
@@ -154,6 +208,11 @@ pub fn info(text: &str) {
         side.run(script);
         side.counters().iter().map(|(name, value)| format!("{name}:{value}")).collect()
     });
+}
+
+/// Scripts whose commands leave the same traces.
+pub fn traces(text: &str) {
+    compare("traces.txt", text, Side::traced);
 }
 
 /// Scripts of which MONITOR shows the same lines.

@@ -131,24 +131,28 @@ impl<'c> Request<'c> {
         self.pattern.is_none_or(|pattern| glob::matches(pattern, text, false))
     }
 
-    fn wants(&self, entry: &Entry) -> bool {
+    fn wants_type(&self, entry: &Entry) -> bool {
         self.type_name.is_none_or(|name| name.eq_ignore_ascii_case(entry.type_name().as_bytes()))
-            && self.matches(entry.key())
     }
 }
 
 fn scan(call: &mut Call<'_, '_>) -> Result<(), Error> {
     let cursor = parse_cursor(call.args.at(1))?;
     let request = Request::parse(call.args, 2, Of::Keys)?;
-    let (mut found, mut seen) = (Found::default(), 0);
+    let (mut found, mut seen, mut looked_up) = (Found::default(), 0, 0);
     let buckets = request.count.saturating_mul(BUCKETS_PER_ELEMENT);
     let next = call.view.scan(Cursor::from_number(cursor), buckets, |entry| {
         seen += 1;
-        if request.wants(entry) {
-            found.add(entry.key());
+        if request.matches(entry.key()) {
+            looked_up += u64::from(request.type_name.is_some());
+            if request.wants_type(entry) {
+                found.add(entry.key());
+            }
         }
         seen >= request.count
     });
+    // To ask for a key's type is to read it.
+    call.view.count_hits(looked_up);
     found.reply_with_cursor(next.map_or(0, Cursor::number), &mut call.reply);
     Ok(())
 }

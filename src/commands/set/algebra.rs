@@ -48,7 +48,8 @@ fn read_sets<'v, 'a>(
     view: &'v mut View<'_>,
     keys: impl Iterator<Item = &'a [u8]>,
 ) -> Result<Vec<Option<Reading<'v, Set>>>, Error> {
-    view.read_all(keys).into_iter().map(|entry| entry.map(Entry::object).transpose()).collect()
+    let entries = view.read_all(keys, |entry| entry.object::<Set>().map(drop))?;
+    entries.into_iter().map(|entry| entry.map(Entry::object).transpose()).collect()
 }
 
 /// Stores a result under the first argument and answers how many members it has.

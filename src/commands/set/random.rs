@@ -56,6 +56,8 @@ fn pop_count(call: &mut Call<'_, '_>) -> Result<(), Error> {
     if count >= edit.len() {
         let (_, set) = edit.change(|set| (set.len(), std::mem::take(set)));
         drop(edit);
+        // Redis answers this case by SUNION, which reads the key.
+        call.view.count_hits(1);
         super::reply_all(&mut call.reply, &set);
         let lazily = call.server.config.load().lazyfree_lazy_server_del;
         call.propagate_instead(&[if lazily { b"UNLINK" } else { &b"DEL"[..] }, key]);

@@ -127,7 +127,7 @@ fn int_or(args: Args<'_>, at: usize, error: Error) -> Result<i64, Error> {
 fn xclaim(call: &mut Call<'_, '_>) -> Result<(), Error> {
     let (args, now_ms) = (call.args, call.view.now_ms());
     let (key, name) = (args.at(1), args.at(2));
-    let edit = call.view.object_mut::<Stream>(key, SILENT)?;
+    let edit = call.view.object_read_mut::<Stream>(key, SILENT)?;
     let edit = edit.filter(|stream| stream.group(name).is_some());
     let mut edit = edit.ok_or_else(|| Error::no_group(key, name, ""))?;
     let min_idle_ms = int_or(args, 4, error::XCLAIM_MIN_IDLE)?.max(0);
@@ -227,7 +227,7 @@ fn xautoclaim(call: &mut Call<'_, '_>) -> Result<(), Error> {
     let min_idle_ms = int_or(args, 4, error::XAUTOCLAIM_MIN_IDLE)?.max(0);
     let start = interval_start(args.at(5))?;
     let (count, just_id) = autoclaim_options(args)?;
-    let edit = call.view.object_mut::<Stream>(key, SILENT)?;
+    let edit = call.view.object_read_mut::<Stream>(key, SILENT)?;
     let edit = edit.filter(|stream| stream.group(name).is_some());
     let mut edit = edit.ok_or_else(|| Error::no_group(key, name, ""))?;
     let (consumer, created) = consumer(&mut edit, name, args.at(3), now_ms);

@@ -14,7 +14,7 @@ pub const XACK: Row = Row::new("xack", -4, Group::Stream, "5.0.0", xack)
 
 fn xack(call: &mut Call<'_, '_>) -> Result<(), Error> {
     let (key, name) = (call.args.at(1), call.args.at(2));
-    let edit = call.view.object_mut::<Stream>(key, SILENT)?;
+    let edit = call.view.object_read_mut::<Stream>(key, SILENT)?;
     let Some(mut edit) = edit.filter(|stream| stream.group(name).is_some()) else {
         call.reply.int(0);
         return Ok(());

@@ -9,8 +9,9 @@ use crate::client::OwnedArg;
 use crate::command::{Acl, Begin, Find, Flags, Group, KeySpec, Row};
 use crate::error::{self, Error};
 use crate::executor::{Args, Call};
-use crate::keyspace::Edit;
-use crate::resp::{Proto, Reply};
+use crate::keyspace::entry::{Entry, Reading};
+use crate::keyspace::{Edit, View};
+use crate::resp::{Out, Proto, Reply};
 use crate::types::stream::{ConsumerNumber, Pending, Stream, StreamId};
 
 /// The keys behind STREAMS: the first half of what follows.
@@ -108,29 +109,36 @@ fn xread(call: &mut Call<'_, '_>) -> Result<(), Error> {
     let options = Options::parse(call, false)?;
     let mut starts = Vec::with_capacity(options.keys);
     for index in 0..options.keys {
-        let stream = call.view.object::<Stream>(options.key(call.args, index))?;
-        starts.push(start(stream.as_deref(), options.id(call.args, index))?);
+        let (key, id) = (options.key(call.args, index), options.id(call.args, index));
+        starts.push(start(stream_at(call, key)?.as_deref(), id)?);
     }
-    let mut ready = Vec::new();
+    let (mut parts, mut served) = (Out::default(), 0);
     for (index, start) in starts.iter().enumerate() {
-        let stream = call.view.object::<Stream>(options.key(call.args, index))?;
-        let last = stream.and_then(|stream| stream.last().map(|last| last.id));
-        if last.is_some_and(|last| last > *start) {
-            ready.push(index);
+        let key = options.key(call.args, index);
+        let mut reply = Reply::new(&mut parts, call.reply.proto);
+        let Some(stream) = stream_at(call, key)? else { continue };
+        if stream.last().is_none_or(|last| last.id <= *start) {
+            continue;
         }
+        let from = start.next().expect("something is behind it");
+        name(&mut reply, key);
+        reply_range(&mut reply, &stream, (from, StreamId::MAX), options.limit);
+        served += 1;
     }
-    if ready.is_empty() {
+    if served == 0 {
         return wait(call, &options, &starts);
     }
-    head(&mut call.reply, ready.len());
-    for index in ready {
-        let key = options.key(call.args, index);
-        let Some(stream) = call.view.object::<Stream>(key)? else { continue };
-        let from = starts[index].next().expect("something is behind it");
-        name(&mut call.reply, key);
-        reply_range(&mut call.reply, &stream, (from, StreamId::MAX), options.limit);
-    }
+    head(&mut call.reply, served);
+    parts.append_to(call.reply.out());
     Ok(())
+}
+
+/// The stream at a key, looked up for reading. Who has waited is served without a trace: its look-ups were counted when it came.
+fn stream_at<'v>(call: &'v mut Call<'_, '_>, key: &[u8]) -> Result<Option<Reading<'v, Stream>>, Error> {
+    if call.client.stands_in {
+        return call.view.peek(key).map(Entry::object).transpose();
+    }
+    call.view.object(key)
 }
 
 /// The ID behind which XREAD reads.
@@ -220,7 +228,7 @@ fn xreadgroup(call: &mut Call<'_, '_>) -> Result<(), Error> {
     let mut requests = Requests::default();
     let mut served = 0;
     // The number of streams stands before them, and is known behind them.
-    let mut parts = crate::resp::Out::default();
+    let mut parts = Out::default();
     for (index, wanted) in wanted.into_iter().enumerate() {
         let mut reply = Reply::new(&mut parts, call.reply.proto);
         served += usize::from(read_stream(call, &options, index, wanted, &mut reply, &mut requests)?);
@@ -236,8 +244,7 @@ fn xreadgroup(call: &mut Call<'_, '_>) -> Result<(), Error> {
 
 /// There must be a stream with that group. Who waited for it is told in other words that it is gone.
 fn require_group(call: &mut Call<'_, '_>, key: &[u8], group: &[u8]) -> Result<(), Error> {
-    let has_group =
-        call.view.object::<Stream>(key).map(|found| found.map(|stream| stream.group(group).is_some()));
+    let has_group = stream_at(call, key).map(|found| found.map(|stream| stream.group(group).is_some()));
     match has_group {
         Ok(Some(true)) => Ok(()),
         Ok(Some(false)) if call.client.stands_in => Err(error::XREADGROUP_GROUP_GONE),
@@ -271,7 +278,8 @@ fn read_stream(
     let key = options.key(call.args, index);
     let (group, consumer_name) = options.group.expect("checked before");
     let now_ms = call.view.now_ms();
-    let Some(mut edit) = call.view.object_mut::<Stream>(key, SILENT)? else { return Ok(false) };
+    let find = if call.client.stands_in { View::object_mut } else { View::object_read_mut };
+    let Some(mut edit) = find(call.view, key, SILENT)? else { return Ok(false) };
     let (consumer, created) = consumer(&mut edit, group, consumer_name, now_ms);
     let served = serves(&edit, group, wanted, options.limit);
     if created && (options.no_ack || !matches!(served, Served::New(..))) {
@@ -300,9 +308,10 @@ fn read_stream(
     drop(edit);
     if created {
         call.view.notify(CONSUMER_CREATED, key);
+        call.view.count_change();
     }
     let is_served = !matches!(served, Served::Nothing);
-    if created || is_served {
+    if is_served {
         call.view.count_change();
     }
     Ok(is_served)

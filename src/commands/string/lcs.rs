@@ -50,8 +50,9 @@ impl Options {
 }
 
 fn lcs(call: &mut Call<'_, '_>) -> Result<(), Error> {
-    let a = read(call, 1)?;
-    let b = read(call, 2)?;
+    // Both are looked at before either is refused.
+    let (a, b) = (read(call, 1), read(call, 2));
+    let (a, b) = (a?, b?);
     let options = Options::parse(call.args)?;
     let longest = u32::MAX as usize - 1;
     if a.len() >= longest || b.len() >= longest {

@@ -266,7 +266,8 @@ fn combine(
     let mut request = Request::parse_keys(call, at)?;
     let limits = call.server.limits();
     let args = call.args;
-    let entries = call.view.read_all(request.keys.clone().map(|at| args.at(at)));
+    let keys = request.keys.clone().map(|at| args.at(at));
+    let entries = call.view.read_all(keys, |entry| Source::of(Some(entry)).map(drop))?;
     let sources = entries.into_iter().map(Source::of).collect::<Result<Vec<_>, _>>()?;
     request.parse_options(args, operation, result)?;
     let mut sources: Vec<Weighed<'_>> = sources.into_iter().zip(request.weights).collect();

@@ -22,8 +22,36 @@ impl<'k> View<'k> {
         event: Event,
     ) -> Result<Option<Edit<'v, 'k, T>>, Error> {
         let hash = self.hash(key);
-        let Some(at) = self.locate(hash, key, Purpose::Write) else { return Ok(None) };
-        let Some(at) = self.drop_due_elements::<T>(hash, key, at) else { return Ok(None) };
+        let at = self.locate(hash, key, Purpose::Write);
+        self.edit_at((key, hash), at, event)
+    }
+
+    /// As [`View::object_mut`], and counts a hit or a miss as a reader's look-up does: for commands that Redis has read first
+    /// (XACK).
+    ///
+    /// # Errors
+    /// `WRONGTYPE` when a value of another type is there.
+    pub fn object_read_mut<'v, T: ObjectType>(
+        &'v mut self,
+        key: &'v [u8],
+        event: Event,
+    ) -> Result<Option<Edit<'v, 'k, T>>, Error> {
+        let hash = self.hash(key);
+        let at = self.locate(hash, key, Purpose::Read);
+        if at.is_none() {
+            self.notify(events::KEY_MISS, key);
+        }
+        self.edit_at((key, hash), at, event)
+    }
+
+    #[inline]
+    fn edit_at<'v, T: ObjectType>(
+        &'v mut self,
+        (key, hash): (&'v [u8], u64),
+        at: Option<Position>,
+        event: Event,
+    ) -> Result<Option<Edit<'v, 'k, T>>, Error> {
+        let Some(at) = at.and_then(|at| self.drop_due_elements::<T>(hash, key, at)) else { return Ok(None) };
         let db = self.db;
         let value = self.shard(hash).begin_edit::<T>(db, at).ok_or(error::WRONG_TYPE)?;
         Ok(Some(Edit::new(self, (key, hash), Some(at), value, event)))

@@ -26,17 +26,29 @@ impl View<'_> {
         Some(self.shard(hash).at(db, at))
     }
 
-    /// Looks several keys up for reading, in their order.
-    pub fn read_all<'a>(&mut self, keys: impl Iterator<Item = &'a [u8]>) -> Vec<Option<&Entry>> {
+    /// Looks several keys up for reading, in their order, until `check` refuses what is there.
+    ///
+    /// # Errors
+    /// What `check` fails with; the keys behind that one have not been looked at.
+    pub fn read_all<'a>(
+        &mut self,
+        keys: impl Iterator<Item = &'a [u8]>,
+        check: impl Fn(&Entry) -> Result<(), Error>,
+    ) -> Result<Vec<Option<&Entry>>, Error> {
         // First whatever changes the tables (expired keys go), then all looks at once.
         let keys: SmallVec<[&[u8]; 8]> = keys.collect();
-        let there: SmallVec<[bool; 8]> = keys.iter().map(|key| self.read(key).is_some()).collect();
+        let mut there = SmallVec::<[bool; 8]>::new();
+        for key in &keys {
+            let entry = self.read(key);
+            entry.map_or(Ok(()), &check)?;
+            there.push(entry.is_some());
+        }
         let find = |(key, there): (&[u8], bool)| {
             let hash = there.then(|| self.keyspace.hash(key))?;
             let shard = self.held.get(shard_of(hash));
             shard.find(self.db, hash, key).map(|at| shard.at(self.db, at))
         };
-        keys.into_iter().zip(there).map(find).collect()
+        Ok(keys.into_iter().zip(there).map(find).collect())
     }
 
     /// Looks a key up for a change: records the access, but no hit or miss.
