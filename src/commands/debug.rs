@@ -212,6 +212,7 @@ fn populate(call: &mut Call<'_, '_>) -> Result<(), Error> {
             let mut value = format!("value:{n}").into_bytes();
             value.resize(size.unwrap_or(value.len()), 0);
             call.view.set(&key, NewValue::Bytes { bytes: &value, raw: false }, Ttl::Clear);
+            call.view.count_less(&key, 1);
         }
     }
     call.reply.ok();

@@ -66,55 +66,58 @@ fn pfadd(call: &mut Call<'_, '_>) -> Result<(), Error> {
     let key = call.args.at(1);
     let marks: SmallVec<[Mark; 8]> = call.args.from(2).map(Mark::of).collect();
     let max_bytes = sparse_max_bytes(call);
-    let changed = match call.view.string_for_write(key)?.map(sketch).transpose()? {
+    let changes = match call.view.string_for_write(key)?.map(sketch).transpose()? {
         Some(old) if old.is_dense() => {
-            let changed = marks.iter().any(|mark| old.dense_wants(*mark));
-            if changed {
-                in_place(call, key, |bytes| add_all_dense(bytes, &marks))?;
+            if marks.iter().any(|mark| old.dense_wants(*mark)) {
+                in_place(call, key, |bytes| add_all_dense(bytes, &marks))?
+            } else {
+                0
             }
-            changed
         }
         old => {
             let is_new = old.is_none();
             let mut sketch = old.map_or_else(Sketch::default, Sketch::from);
-            let changed = add_all(&mut sketch, &marks, max_bytes)? || is_new;
-            if changed {
+            let changes = add_all(&mut sketch, &marks, max_bytes)? + usize::from(is_new);
+            if changes > 0 {
                 sketch.forget_estimate();
                 store(call, key, &sketch)?;
             }
-            changed
+            changes
         }
     };
-    if changed {
+    if changes > 0 {
+        call.view.count_more(key, changes - 1);
         call.view.notify(ADDED, key);
     } else {
         call.view.make_raw(key);
     }
-    call.reply.int(i64::from(changed));
+    call.reply.int(i64::from(changes > 0));
     Ok(())
 }
 
-fn add_all_dense(bytes: &mut [u8], marks: &[Mark]) {
-    marks.iter().for_each(|mark| {
-        add_dense(bytes, *mark);
-    });
+/// Returns how many of the marks changed a register.
+fn add_all_dense(bytes: &mut [u8], marks: &[Mark]) -> usize {
+    marks.iter().filter(|mark| add_dense(bytes, **mark)).count()
 }
 
-fn add_all(sketch: &mut Sketch, marks: &[Mark], max_bytes: usize) -> Result<bool, Corrupted> {
-    let mut changed = false;
+/// Returns how many of the marks changed a register.
+fn add_all(sketch: &mut Sketch, marks: &[Mark], max_bytes: usize) -> Result<usize, Corrupted> {
+    let mut changes = 0;
     for mark in marks {
-        changed |= sketch.add(*mark, max_bytes)?;
+        changes += usize::from(sketch.add(*mark, max_bytes)?);
     }
-    Ok(changed)
+    Ok(changes)
 }
 
 /// Changes the bytes of the string at `key`, which is there.
-fn in_place(call: &mut Call<'_, '_>, key: &[u8], change: impl FnOnce(&mut [u8])) -> Result<(), Error> {
+fn in_place<R: Default>(
+    call: &mut Call<'_, '_>,
+    key: &[u8],
+    change: impl FnOnce(&mut [u8]) -> R,
+) -> Result<R, Error> {
     without_touching(call.view, |view| {
-        if let Some(bytes) = view.edit(key, |_| Ok::<_, Error>(Some(0)))? {
-            change(bytes);
-        }
-        Ok(())
+        let bytes = view.edit(key, |_| Ok::<_, Error>(Some(0)))?;
+        Ok(bytes.map(change).unwrap_or_default())
     })
 }
 

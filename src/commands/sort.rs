@@ -142,6 +142,7 @@ fn store(call: &mut Call<'_, '_>, destination: &[u8], output: &[Option<Vec<u8>>]
     // A list cannot hold nothing: what is missing is stored as an empty string.
     output.iter().for_each(|value| builder.push(value.as_deref().unwrap_or_default(), &limits));
     call.view.put_object(destination, builder.finish(&limits), Event::new(Class::LIST, "sortstore"));
+    call.view.count_more(destination, output.len().saturating_sub(1));
     call.reply.len(output.len());
 }
 

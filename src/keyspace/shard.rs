@@ -363,21 +363,30 @@ impl Shard {
 
     /// Removes a key. Returns whether it was there. A change.
     pub fn remove(&mut self, db: u16, hash: u64, key: &[u8]) -> bool {
+        self.delete(db, hash, key, 1)
+    }
+
+    /// Removes a key whose time has come: nobody's change, so it is not counted for saving.
+    pub fn expire(&mut self, db: u16, hash: u64, key: &[u8]) {
+        self.delete(db, hash, key, 0);
+    }
+
+    fn delete(&mut self, db: u16, hash: u64, key: &[u8], changes: u64) -> bool {
         let Some(at) = self.find(db, hash, key) else { return false };
         let entry = self.take_out(db, hash, at);
         if is_large(&entry) {
             self.reaper.bury(entry);
         }
-        self.tell(db, key, Event::Deleted, 1);
+        self.tell(db, key, Event::Deleted, changes);
         true
     }
 
-    /// Takes a key out for putting its value elsewhere (RENAME, MOVE). A change. A running snapshot has the old
-    /// state afterwards.
+    /// Takes a key out for putting its value elsewhere (RENAME, MOVE): part of the change that this is. A running snapshot
+    /// has the old state afterwards.
     pub fn take(&mut self, db: u16, hash: u64, key: &[u8]) -> Option<Entry> {
         let at = self.find(db, hash, key)?;
         let entry = self.take_out(db, hash, at);
-        self.tell(db, key, Event::Deleted, 1);
+        self.tell(db, key, Event::Deleted, 0);
         Some(entry)
     }
 
@@ -432,23 +441,36 @@ impl Shard {
         self.extend(db, hash, at, len)
     }
 
-    /// Makes a string raw. Not a change of its value.
-    pub fn make_raw(&mut self, db: u16, hash: u64, at: Position) {
+    /// Makes a string raw and at least `len` bytes long: zeros are added at its end. Nobody hears of it, and it does not count
+    /// as a change.
+    pub fn pad(&mut self, db: u16, hash: u64, at: Position, len: usize) {
         self.save_before_change(db, at);
-        self.extend(db, hash, at, 0);
+        self.extend(db, hash, at, len);
+    }
+
+    /// Stores a string's value in another form; TTL and access bits stay. No watcher hears of it, but it counts for saving.
+    pub fn recode(&mut self, db: u16, hash: u64, at: Position, value: NewValue<'_>) {
+        let access = self.at(db, at).access();
+        self.replace(db, hash, at, value, Ttl::Keep, access);
+        self.stats.dirty += 1;
     }
 
     /// A new raw string of `len` zeros under a key that is not there. Counts as a change.
     pub fn new_bytes(&mut self, db: u16, hash: u64, key: &[u8], len: usize, access: u32) -> &mut [u8] {
+        self.create_zeros(db, hash, key, len, access);
+        self.changed(db, key);
+        let at = self.find(db, hash, key).expect("just made");
+        self.db_mut(db).table.at_mut(at).bytes_mut().expect("made raw above")
+    }
+
+    /// As [`Shard::new_bytes`], but nobody hears of it, and it does not count as a change.
+    pub fn create_zeros(&mut self, db: u16, hash: u64, key: &[u8], len: usize, access: u32) {
         const ZEROS: &[u8] = &[0; BLOB_MIN_BYTES];
         let value = match ZEROS.get(..len) {
             Some(zeros) if len < BLOB_MIN_BYTES => raw(zeros),
             _ => NewValue::Blob(Blob::new(vec![0; len])),
         };
         self.create(db, hash, key, value, Ttl::Clear, access);
-        self.changed(db, key);
-        let at = self.find(db, hash, key).expect("just made");
-        self.db_mut(db).table.at_mut(at).bytes_mut().expect("made raw above")
     }
 
     fn extend(&mut self, db: u16, hash: u64, at: Position, len: usize) -> &mut [u8] {

@@ -272,7 +272,6 @@ impl Pair {
         let expected = self.data.remove(&(from_db, from.to_vec()));
         assert_eq!(taken.as_ref().map(stored), expected);
         let Some(entry) = taken else { return };
-        self.dirty += 1;
         self.touch(from_db, from, true);
         let ttl = entry.expiry_ms().map_or(Ttl::Clear, Ttl::At);
         self.shard.put(

@@ -1,8 +1,9 @@
 //! BITFIELD: integers of any width within a string.
 //!
 //! Operations run in order and see each other's results. Before anything is touched the string is made as long as the farthest
-//! write needs. When no operation would change a byte, nothing is written at all; to know that, operations are
-//! evaluated on the old bytes up to the first that changes one (before it, none sees another's result).
+//! write needs. When no operation would write anything new, nothing is written at all; to know that, operations are
+//! evaluated on the old bytes up to the first that does (before it, none sees another's result). A string that was made longer for
+//! writes that failed stays so, and nobody hears of it (observed: redis-server 7.0.15); the log does, so that replicas have it too.
 
 use super::bit_offset;
 use crate::command::{Acl, Flags, Group, KeyFlags, KeySpec, Row, finders};
@@ -136,16 +137,20 @@ impl Op {
         }
     }
 
-    fn changes(self, bytes: &[u8]) -> bool {
-        self.evaluate(bytes).1.is_some_and(|new| new != self.field.read(bytes))
+    /// Does it write something new? In a string that has grown, whatever is written is.
+    fn changes(self, bytes: &[u8], grown: bool) -> bool {
+        self.evaluate(bytes).1.is_some_and(|new| grown || new != self.field.read(bytes))
     }
 
-    fn run(self, bytes: &mut [u8], reply: &mut Reply<'_>) {
+    /// Returns whether it wrote something new.
+    fn run(self, bytes: &mut [u8], grown: bool, reply: &mut Reply<'_>) -> bool {
         let (answer, new) = self.evaluate(bytes);
+        let changes = self.changes(bytes, grown);
         if let Some(new) = new {
             bits::write(bytes, self.field.offset, self.field.width, new as u64);
         }
         reply_number(reply, answer);
+        changes
     }
 }
 
@@ -206,12 +211,13 @@ fn bitfield(call: &mut Call<'_, '_>) -> Result<(), Error> {
         return read_only(call, &ops);
     };
     let reply = &mut call.reply;
-    let (key, mut raw) = (call.args.at(1), true);
+    let (key, mut raw, mut grown) = (call.args.at(1), true, false);
     let bytes = call.view.edit(key, |old| {
         raw = old.is_none_or(ValueRef::is_raw);
         let mut digits = itoa::Buffer::new();
         let bytes = old.map_or(&[][..], |old| old.text(&mut digits));
-        if bytes.len() < need || ops.iter().any(|op| op.changes(bytes)) {
+        grown = bytes.len() < need;
+        if ops.iter().any(|op| op.changes(bytes, grown)) {
             return Ok::<_, Error>(Some(bytes.len().max(need)));
         }
         reply_all(reply, &ops, bytes);
@@ -219,8 +225,12 @@ fn bitfield(call: &mut Call<'_, '_>) -> Result<(), Error> {
     })?;
     if let Some(bytes) = bytes {
         call.reply.array(ops.len());
-        ops.iter().for_each(|op| op.run(bytes, &mut call.reply));
+        let changes = ops.iter().filter(|op| op.run(bytes, grown, &mut call.reply)).count();
+        call.view.count_more(key, changes - 1);
         call.view.notify(events::SETBIT, key);
+    } else if grown {
+        call.view.pad(key, need);
+        call.propagate_always();
     } else if !raw {
         call.view.make_raw(key);
     }

@@ -51,7 +51,6 @@ fn flush(call: &mut Call<'_, '_>, databases: std::ops::Range<u16>) -> Result<(),
     for db in databases {
         call.view.flush(db);
     }
-    call.view.count_change();
     call.propagate_always();
     call.reply.ok();
     Ok(())

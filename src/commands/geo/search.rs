@@ -273,6 +273,7 @@ fn store(call: &mut Call<'_, '_>, key: &[u8], request: &Request<'_>, found: &[Fo
     }
     let name = if kind.is_search() { "geosearchstore" } else { "georadiusstore" };
     call.view.put_object(key, zset, Event::new(Class::ZSET, name));
+    call.view.count_more(key, found.len().saturating_sub(1));
     call.reply.len(found.len());
 }
 

@@ -91,6 +91,8 @@ fn move_one(call: &mut Call<'_, '_>, from: End, to: End) -> Result<bool, Error> 
         if let Some(mut edit) = call.view.object_mut::<List>(source, popped(from))? {
             edit.change(|list| list.pop(from, &limits, |_| ()));
         }
+        // The move as a whole is one change.
+        call.view.count_less(destination, 1);
     }
     call.reply.bulk(value);
     Ok(true)

@@ -244,7 +244,31 @@ impl<'k> View<'k> {
         if let Some(at) = self.locate(hash, key, Purpose::Peek)
             && self.shard(hash).at(db, at).string().is_some()
         {
-            self.shard(hash).make_raw(db, hash, at);
+            self.shard(hash).pad(db, hash, at, 0);
+        }
+    }
+
+    /// Makes the string at a key raw and at least `len` bytes long, with zeros at its end, and creates it if need be. Nobody
+    /// hears of it but that a key is new, and it does not count as a change: what Redis does to a string before it finds that
+    /// there is nothing to write.
+    pub fn pad(&mut self, key: &[u8], len: usize) {
+        let (hash, db) = (self.hash(key), self.db);
+        let fresh = self.moment.access.initial(self.moment.now_ms);
+        match self.locate(hash, key, Purpose::Peek) {
+            Some(at) => self.shard(hash).pad(db, hash, at, len),
+            None => {
+                self.shard(hash).create_zeros(db, hash, key, len, fresh);
+                self.notify(events::NEW, key);
+            }
+        }
+    }
+
+    /// Stores the string at a key, which is there, in another form. No watcher hears of it.
+    pub fn recode(&mut self, key: &[u8], value: NewValue<'_>) {
+        let (hash, db) = (self.hash(key), self.db);
+        if let Some(at) = self.locate(hash, key, Purpose::Peek) {
+            self.changes += 1;
+            self.shard(hash).recode(db, hash, at, value);
         }
     }
 

@@ -28,7 +28,7 @@ impl View<'_> {
     pub(super) fn bury_expired(&mut self, hash: u64, key: &[u8]) {
         let db = self.db;
         let shard = self.shard(hash);
-        shard.remove(db, hash, key);
+        shard.expire(db, hash, key);
         shard.stats.expired += 1;
         if self.moment.viewer == Viewer::OnMaster {
             self.expired.push(ExpiredKey { db, key: key.into(), fields: Vec::new() });
