@@ -185,9 +185,7 @@ fn bitop(call: &mut Call<'_, '_>) -> Result<(), Error> {
     let result = combined(&sources, how);
     let (dest, len) = (args.at(2), result.len());
     if len == 0 {
-        if call.view.remove(dest) {
-            call.view.notify(events::DEL, dest);
-        }
+        call.view.put_nothing(dest);
     } else {
         let value = match len {
             BLOB_MIN_BYTES.. => NewValue::Blob(Blob::new(result)),

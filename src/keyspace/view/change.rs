@@ -117,15 +117,24 @@ impl<'k> View<'k> {
     pub fn put_object(&mut self, key: &[u8], object: impl Into<Object>, event: Event) -> bool {
         let object = object.into();
         if object.is_empty() {
-            let removed = self.remove(key);
-            if removed {
-                self.notify(events::DEL, key);
-            }
-            return removed;
+            return self.put_nothing(key);
         }
         self.set(key, NewValue::Object(object), Ttl::Clear);
         self.notify(event, key);
         true
+    }
+
+    /// Removes what is stored under a key, dead or not, for a command whose result is nothing, and tells it as a deletion.
+    /// Returns whether something was there.
+    pub fn put_nothing(&mut self, key: &[u8]) -> bool {
+        let (hash, db) = (self.hash(key), self.db);
+        let removed = self.shard(hash).remove(db, hash, key);
+        if removed {
+            self.changes += 1;
+            self.collect_ready(hash);
+            self.notify(events::DEL, key);
+        }
+        removed
     }
 
     /// Sets a key to a string, whatever was there.
