@@ -235,6 +235,13 @@ impl<'k> View<'k> {
         self.notify(event, key);
     }
 
+    /// Those who wait for a key look again, though it has not changed for those who watch it (XGROUP DESTROY).
+    pub fn wake(&mut self, key: &[u8]) {
+        let (hash, db) = (self.hash(key), self.db);
+        self.shard(hash).waiting.touch(db, key);
+        self.collect_ready(hash);
+    }
+
     /// As [`View::notify`], for a key of another database.
     pub fn notify_in(&mut self, db: u16, event: Event, key: &[u8]) {
         let selected = std::mem::replace(&mut self.db, db);

@@ -3,7 +3,7 @@
 //! What was left to the server is logged as it was decided: the ID, and the exact threshold that approximate trimming
 //! reached. Trimming that looks at groups' references (8.2) is logged as plain trimming, deletions and acknowledgements.
 
-use super::{DELETE, Requests, UPDATE, event, strict_id};
+use super::{DELETE, Requests, SILENT, UPDATE, event, strict_id};
 use crate::client::Kind;
 use crate::command::{Acl, Flags, Group, KeySpec, Row};
 use crate::error::{self, Error};
@@ -324,7 +324,7 @@ fn xsetid(call: &mut Call<'_, '_>) -> Result<(), Error> {
     let id = strict_id(call.args.at(2))?;
     let (added, max_deleted) = xsetid_options(call.args, id)?;
     let key = call.args.at(1);
-    let Some(mut edit) = call.view.object_mut::<Stream>(key, event("xsetid"))? else {
+    let Some(mut edit) = call.view.object_mut::<Stream>(key, SILENT)? else {
         return Err(error::NO_SUCH_KEY);
     };
     let marks = edit.marks();
@@ -336,9 +336,11 @@ fn xsetid(call: &mut Call<'_, '_>) -> Result<(), Error> {
     }
     edit.change(|stream| {
         stream.set_last_id(id, added, max_deleted);
-        true
+        false
     });
     drop(edit);
+    call.view.count_change();
+    call.view.notify(event("xsetid"), key);
     call.reply.ok();
     Ok(())
 }

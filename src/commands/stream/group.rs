@@ -147,11 +147,16 @@ fn set_id(call: &mut Call<'_, '_>) -> Result<(), Error> {
 
 fn destroy(call: &mut Call<'_, '_>) -> Result<(), Error> {
     let (key, name) = (call.args.at(2), call.args.at(3));
-    let edit = call.view.object_mut::<Stream>(key, event("xgroup-destroy"))?;
+    let edit = call.view.object_mut::<Stream>(key, SILENT)?;
     let mut edit = edit.ok_or(error::XGROUP_NO_KEY)?;
-    // Who waits for the group's entries must hear of it.
-    let destroyed = edit.change(|stream| stream.remove_group(name));
+    let (_, destroyed) = edit.change(|stream| (false, stream.remove_group(name)));
     drop(edit);
+    if destroyed {
+        call.view.count_change();
+        call.view.notify(event("xgroup-destroy"), key);
+        // Who waits for the group's entries must hear of it.
+        call.view.wake(key);
+    }
     call.reply.int(i64::from(destroyed));
     Ok(())
 }
