@@ -26,6 +26,7 @@ use crate::pubsub::Published;
 use crate::resp::parser::{Arg, number};
 use crate::resp::{Out, Proto, Reply, encode};
 use crate::server::Server;
+use crate::types::long_double::LongDouble;
 use smallvec::{SmallVec, smallvec};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -198,16 +199,9 @@ impl Call<'_, '_> {
     /// # Errors
     /// `ERR timeout is …`.
     pub fn deadline_secs(&self, at: usize) -> Result<Option<i64>, Error> {
-        let text = self.args.at(at);
-        let number = crate::types::double::prefix(text);
-        let opens_well = text.first().is_some_and(|byte| !b" \t\n\x0b\x0c\r".contains(byte));
-        if number.len != text.len() || !opens_well || number.value.is_nan() {
-            return Err(error::TIMEOUT_NOT_FLOAT);
-        }
-        let timeout_ms = (number.value * 1000.0).ceil();
-        // What does not fit wraps around there (observed: redis-server 7.0.15).
-        let fits = timeout_ms < i64::MAX as f64;
-        self.deadline(if fits { timeout_ms as i64 } else { i64::MIN })
+        let secs = LongDouble::parse(self.args.at(at)).ok_or(error::TIMEOUT_NOT_FLOAT)?;
+        // What does not fit becomes negative there (observed: redis-server 7.0.15).
+        self.deadline(secs.scaled_up(1000).unwrap_or(i64::MIN))
     }
 
     /// The deadline that a timeout in milliseconds sets, Unix milliseconds; `None`: none.
@@ -218,14 +212,12 @@ impl Call<'_, '_> {
         self.deadline(self.args.int(at).map_err(|_| error::TIMEOUT_NOT_INTEGER)?)
     }
 
+    /// A deadline after the end of time is none.
     fn deadline(&self, timeout_ms: i64) -> Result<Option<i64>, Error> {
         match timeout_ms {
             ..0 => Err(error::TIMEOUT_NEGATIVE),
             0 => Ok(None),
-            timeout_ms => match self.view.now_ms().checked_add(timeout_ms) {
-                Some(at) => Ok(Some(at)),
-                None => Err(error::TIMEOUT_OUT_OF_RANGE),
-            },
+            timeout_ms => Ok(self.view.now_ms().checked_add(timeout_ms)),
         }
     }
 

@@ -8,7 +8,7 @@
 //! Observed: redis-server 7.0.15, INCRBYFLOAT.
 
 use rustc_apfloat::ieee::X87DoubleExtended;
-use rustc_apfloat::{Float, Round};
+use rustc_apfloat::{Float, Round, Status};
 
 /// Longest text of a number, bytes: Redis copies it to a buffer of 5 KiB with its terminator.
 const TEXT_MAX_BYTES: usize = 5 * 1024 - 1;
@@ -53,6 +53,13 @@ impl LongDouble {
     pub fn checked_add(self, other: LongDouble) -> Option<LongDouble> {
         let sum = self.0.add_r(other.0, Round::NearestTiesToEven).value;
         sum.is_finite().then_some(LongDouble(sum))
+    }
+
+    /// The number times `factor`, rounded up to an integer; `None` if that has more than 64 bits.
+    pub fn scaled_up(self, factor: i64) -> Option<i64> {
+        let product = self.0.mul_r(LongDouble::from(factor).0, Round::NearestTiesToEven).value;
+        let rounded = product.to_i128_r(64, Round::TowardPositive, &mut false);
+        (!rounded.status.contains(Status::INVALID_OP)).then_some(rounded.value as i64)
     }
 
     /// The finite number's text: its exact value to 17 decimal places, rounded half to even, without trailing zeros.
@@ -156,6 +163,21 @@ mod tests {
     fn check(a: &str, b: &str, sum: Option<&str>) {
         let [x, y] = [a, b].map(|text| LongDouble::parse(text.as_bytes()).expect(text));
         assert_eq!(x.checked_add(y).map(LongDouble::to_text).as_deref(), sum, "{a} + {b}");
+    }
+
+    #[test]
+    fn products_are_rounded_up_within_64_bits() {
+        for (text, millis) in [
+            ("0.0001", Some(1)),
+            ("-0.0001", Some(0)),
+            ("9223372036854775.807", Some(i64::MAX)),
+            ("9223372036854775.9", None),
+            ("-1e300", None),
+            ("inf", None),
+        ] {
+            let number = LongDouble::parse(text.as_bytes()).expect("a number");
+            assert_eq!(number.scaled_up(1000), millis, "{text}");
+        }
     }
 
     #[test]
