@@ -43,9 +43,6 @@ impl fmt::Display for PayloadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             PayloadError::Footer => f.write_str("DUMP payload version or checksum are wrong"),
-            PayloadError::Data(fault @ Fault::UnsupportedType { .. }) => {
-                write!(f, "Bad data format: {fault}")
-            }
             PayloadError::Data(_) => f.write_str("Bad data format"),
         }
     }
