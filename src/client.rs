@@ -169,13 +169,26 @@ pub struct Replconf {
     pub version: Option<String>,
 }
 
+/// What DEBUG RELOAD is to do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Reload {
+    /// Save before loading.
+    pub save: bool,
+    /// What is loaded takes the place of what is there; else it comes to it.
+    pub flush: bool,
+    /// A key that is there already is replaced.
+    pub merge: bool,
+}
+
 /// What a command may turn its connection into, once it has returned.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Takeover {
     /// PSYNC or SYNC: the connection becomes a replica's.
     Replica(crate::replication::SyncRequest),
-    /// SAVE, or DEBUG RELOAD: no further request is read until it is done.
-    Save { reload: bool },
+    /// SAVE: no further request is read until it is done.
+    Save,
+    /// DEBUG RELOAD: no further request is read until it is done.
+    Reload(Reload),
     /// BGSAVE: no further request is read until it has begun. `answered`: its reply is EXEC's already.
     BackgroundSave { answered: bool },
     /// SHUTDOWN: no further request is read unless it is refused.

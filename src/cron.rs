@@ -20,6 +20,9 @@ pub struct Cron {
 impl Cron {
     /// One turn.
     pub async fn turn(&mut self, server: &Arc<Server>) {
+        if server.cron_paused.load(Relaxed) {
+            return;
+        }
         let now_ms = server.clock.now_ms();
         expire::run(server).await;
         server.stats.sample(now_ms);

@@ -180,6 +180,10 @@ errors! {
     LPOS_COUNT = "ERR COUNT can't be negative";
     LPOS_MAXLEN = "ERR MAXLEN can't be negative";
     SORT_NOT_NUMBERS = "ERR One or more scores can't be converted into double";
+    NOT_LISTPACK = "ERR Not a listpack encoded object.";
+    NOT_QUICKLIST = "ERR Not a quicklist encoded object.";
+    RELOAD_OPTIONS = "ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options.";
+    RELOAD_FAILED = "ERR Error trying to load the RDB dump";
     PACKED_THRESHOLD = "ERR argument must be a memory value bigger than 1 and smaller than 4gb";
     INDEX_OUT_OF_RANGE = "ERR index out of range";
     INVALID_CURSOR = "ERR invalid cursor";

@@ -2,6 +2,7 @@
 //!
 //! A file is written under a temporary name, synced, and renamed: whatever happens in between, the old one is whole.
 
+use crate::client::Reload;
 use crate::loader::{Expired, LoadError, Loader};
 use crate::rdb::Decoder;
 use crate::resp::encode;
@@ -191,6 +192,19 @@ pub fn install(server: &Server, mut loader: Loader, adopt_history: bool) {
     state.changes_at_save.store(server.changes(), Relaxed);
 }
 
+/// Adds a loaded data set to the one that is served; keys of both are replaced if that is asked for.
+fn add(server: &Server, loader: Loader, replace: bool) -> Result<(), String> {
+    let loaded = loader.into_shards();
+    let mut held = server.keyspace.lock_all();
+    if !replace && held.shards().zip(&loaded).any(|(shard, other)| shard.has_key_of(other)) {
+        return Err("The RDB file has a key that is there already".into());
+    }
+    for (shard, other) in held.shards().zip(&loaded) {
+        shard.absorb(other);
+    }
+    Ok(())
+}
+
 fn log_loaded(keys: u64, expired: usize, empty: u64) {
     if empty == 0 {
         tracing::info!("Done loading RDB, keys loaded: {keys}, keys expired: {expired}.");
@@ -268,12 +282,11 @@ fn tell_what_is_wrong(server: &Server, path: &Path) {
     }
 }
 
-/// DEBUG RELOAD: saves, and loads what was saved.
+/// DEBUG RELOAD: loads the RDB file, which was saved before if that was asked for.
 ///
 /// # Errors
 /// What went wrong; the data set is what it was.
-pub async fn reload(server: &Arc<Server>) -> Result<(), String> {
-    crate::control::save_now(server).await?;
+pub async fn reload(server: &Arc<Server>, order: Reload) -> Result<(), String> {
     let server = server.clone();
     let load = move || match read_file(
         &server,
@@ -281,7 +294,11 @@ pub async fn reload(server: &Arc<Server>) -> Result<(), String> {
         Expired::Keep,
     ) {
         Ok(loader) => {
-            install(&server, loader, false);
+            if order.flush {
+                install(&server, loader, false);
+            } else {
+                add(&server, loader, order.merge)?;
+            }
             tracing::warn!("DB reloaded by DEBUG RELOAD");
             Ok(())
         }

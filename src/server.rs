@@ -59,6 +59,8 @@ pub struct Server {
     pub started_ms: i64,
     /// DEBUG SET-ACTIVE-EXPIRE.
     pub active_expire: AtomicBool,
+    /// DEBUG PAUSE-CRON: the clockwork stands still.
+    pub cron_paused: AtomicBool,
     /// DEBUG SET-SKIP-CHECKSUM-VALIDATION: checksums of files and payloads are not looked at.
     pub skip_checksums: AtomicBool,
     /// Connections that MIGRATE keeps.
@@ -138,6 +140,7 @@ impl Server {
             run_id: ReplId::random(&entropy),
             started_ms: clock.now_ms(),
             active_expire: AtomicBool::new(true),
+            cron_paused: AtomicBool::new(false),
             skip_checksums: AtomicBool::new(false),
             config_changes: Mutex::new(()),
             io_threads: OnceLock::new(),

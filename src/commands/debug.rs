@@ -3,15 +3,17 @@
 //! What crashes, leaks or restarts a server is left out.
 
 mod digest;
+mod inside;
 
 use super::generic::dump::{payload_of, payload_options};
 use super::generic::object::{encoding_name, reference_count};
-use crate::client::{Kind, Takeover};
+use crate::client::{Kind, Reload, Takeover};
 use crate::command::{Flags, Group, Row};
 use crate::config::enums::Allow;
 use crate::config::memory;
 use crate::error::{self, Error};
 use crate::executor::Call;
+use crate::glob;
 use crate::keyspace::access::idle_secs;
 use crate::keyspace::{NewValue, Ttl};
 use crate::replication::log::ReplId;
@@ -36,17 +38,32 @@ fn debug(call: &mut Call<'_, '_>) -> Result<(), Error> {
     match (name.as_slice(), call.args.len()) {
         (b"help", 2) => help(call),
         (b"change-repl-id", 2) => change_repl_id(call),
+        (b"clusterlink", 3..) => {
+            Err(Error::err("Debug option only available for cluster mode enabled setup!"))
+        }
         (b"digest", 2) => digest::digest(call),
         (b"digest-value", _) => digest::digest_value(call),
+        (b"drop-cluster-packet-filter", 3) => drop_cluster_packet_filter(call),
         (b"error", 3) => Err(Error::made(call.args.at(2))),
+        (b"htstats", 3) => inside::htstats(call),
+        (b"htstats-key", 3) => inside::htstats_key(call),
+        (b"listpack", 3) => inside::listpack(call),
+        (b"log", 3) => log(call),
         (b"object", 3) => object(call),
+        (b"pause-cron", 3) => pause_cron(call),
         (b"populate", 3..=5) => populate(call),
         (b"protocol", 3) => protocol(call),
+        (b"quicklist", 3..=4) => inside::quicklist(call),
         (b"quicklist-packed-threshold", 3) => quicklist_packed_threshold(call),
-        (b"reload", 2) => reload(call),
+        (b"reload", _) => reload(call),
+        (b"replicate", 3..) => replicate(call),
+        (b"replybuffer", 4) => replybuffer(call),
+        (b"sdslen", 3) => inside::sdslen(call),
         (b"set-active-expire", 3) => set_active_expire(call),
         (b"set-skip-checksum-validation", 3) => set_skip_checksums(call),
         (b"sleep", 3) => sleep(call),
+        (b"stringmatch-test", 2) => stringmatch_test(call),
+        (b"structsize", 2) => inside::structsize(call),
         _ => Err(unknown(call.args.at(1))),
     }
 }
@@ -64,9 +81,72 @@ fn debug_allowed(call: &Call<'_, '_>) -> bool {
     }
 }
 
-/// Saves and loads what was saved; the client waits, nobody else does.
+/// Saves, and loads what was saved; the client waits, nobody else does.
 fn reload(call: &mut Call<'_, '_>) -> Result<(), Error> {
-    call.client.takeover = Some(Takeover::Save { reload: true });
+    let mut order = Reload { save: true, flush: true, merge: false };
+    for option in call.args.from(2) {
+        match option.to_ascii_lowercase().as_slice() {
+            b"nosave" => order.save = false,
+            b"noflush" => order.flush = false,
+            b"merge" => order.merge = true,
+            _ => return Err(error::RELOAD_OPTIONS),
+        }
+    }
+    call.client.takeover = Some(Takeover::Reload(order));
+    Ok(())
+}
+
+/// The log, and so the replicas, get a request of the client's choice. A replica's log is its master's.
+fn replicate(call: &mut Call<'_, '_>) -> Result<(), Error> {
+    if !call.server.is_replica() {
+        let request: Vec<&[u8]> = call.args.from(2).collect();
+        call.propagate_instead(&request);
+    }
+    call.reply.ok();
+    Ok(())
+}
+
+fn log(call: &mut Call<'_, '_>) -> Result<(), Error> {
+    tracing::warn!("DEBUG LOG: {}", String::from_utf8_lossy(call.args.at(2)));
+    call.reply.ok();
+    Ok(())
+}
+
+fn pause_cron(call: &mut Call<'_, '_>) -> Result<(), Error> {
+    call.server.cron_paused.store(call.args.int(2).is_ok_and(|paused| paused != 0), Relaxed);
+    call.reply.ok();
+    Ok(())
+}
+
+/// There is no cluster whose packets could be dropped.
+fn drop_cluster_packet_filter(call: &mut Call<'_, '_>) -> Result<(), Error> {
+    call.args.int(2)?;
+    call.reply.ok();
+    Ok(())
+}
+
+/// Replies are in buffers that fit them: nothing is to be resized.
+fn replybuffer(call: &mut Call<'_, '_>) -> Result<(), Error> {
+    let args = call.args;
+    if args.is(2, "peak-reset-time") {
+        if !args.is(3, "never") && !args.is(3, "reset") {
+            args.int(3)?;
+        }
+    } else if !args.is(2, "resizing") {
+        return Err(unknown(args.at(1)));
+    }
+    call.reply.ok();
+    Ok(())
+}
+
+/// Patterns and texts by chance: what would be wrong is a panic, or a match that takes for ever.
+fn stringmatch_test(call: &mut Call<'_, '_>) -> Result<(), Error> {
+    const ROUNDS: usize = 20_000;
+    for _ in 0..ROUNDS {
+        let [pattern, text] = [(); 2].map(|()| call.view.random().to_ne_bytes());
+        glob::matches(&pattern, &text, false);
+    }
+    call.reply.simple("Apparently Redis did not crash: test passed");
     Ok(())
 }
 
@@ -75,15 +155,29 @@ fn help(call: &mut Call<'_, '_>) -> Result<(), Error> {
         "CHANGE-REPL-ID",
         "    Change the replication IDs of the instance.",
         "    Dangerous: should be used only for testing the replication subsystem.",
+        "CLUSTERLINK KILL <to|from|all> <node-id>",
+        "    Kills the link based on the direction to/from (both) with the provided node.",
         "DIGEST",
         "    Output a hex signature representing the current DB content.",
         "DIGEST-VALUE <key> [<key> ...]",
         "    Output a hex signature of the values of all the specified keys.",
+        "DROP-CLUSTER-PACKET-FILTER <packet-type>",
+        "    Drop all packets that match the filtered type. Set to -1 allow all packets.",
         "ERROR <string>",
         "    Return a Redis protocol error with <string> as message. Useful for clients",
         "    unit tests to simulate Redis errors.",
+        "HTSTATS <dbid>",
+        "    Return hash table statistics of the specified Redis database.",
+        "HTSTATS-KEY <key>",
+        "    Like HTSTATS but for the hash table stored at <key>'s value.",
+        "LISTPACK <key>",
+        "    Show low level info about the listpack encoding of <key>.",
+        "LOG <message>",
+        "    Write <message> to the server log.",
         "OBJECT <key>",
         "    Show low level info about `key` and associated value.",
+        "PAUSE-CRON <0|1>",
+        "    Stop periodic cron job processing.",
         "POPULATE <count> [<prefix>] [<size>]",
         "    Create <count> string keys named key:<num>. If <prefix> is specified then",
         "    it is used instead of the 'key' prefix. These are not propagated to",
@@ -92,11 +186,26 @@ fn help(call: &mut Call<'_, '_>) -> Result<(), Error> {
         "    Reply with a test value of the specified type. <type> can be: string,",
         "    integer, double, bignum, null, array, set, map, attrib, push, verbatim,",
         "    true, false.",
+        "QUICKLIST <key> [<0|1>]",
+        "    Show low level info about the quicklist encoding of <key>.",
+        "    The optional argument (0 by default) sets the level of detail",
         "QUICKLIST-PACKED-THRESHOLD <size>",
         "    Sets the threshold for elements to be inserted as plain vs packed nodes",
         "    Default value is 1GB, allows values up to 4GB. Setting to 0 restores to default.",
-        "RELOAD",
-        "    Save the RDB on disk and reload it back to memory.",
+        "RELOAD [option ...]",
+        "    Save the RDB on disk and reload it back to memory. Valid <option> values:",
+        "    * MERGE: conflicting keys will be loaded from RDB.",
+        "    * NOFLUSH: the existing database will not be removed before load; conflicting",
+        "      keys are an error.",
+        "    * NOSAVE: the database will be loaded from an existing RDB file.",
+        "REPLICATE <string>",
+        "    Replicates the provided string to replicas, allowing data divergence.",
+        "REPLYBUFFER PEAK-RESET-TIME <NEVER||RESET|time>",
+        "    Changes nothing: replies are in buffers that fit them.",
+        "REPLYBUFFER RESIZING <0|1>",
+        "    Changes nothing, either.",
+        "SDSLEN <key>",
+        "    Show low level SDS string info representing `key` and value.",
         "SET-ACTIVE-EXPIRE <0|1>",
         "    Setting it to 0 disables expiring keys in background when they are not",
         "    accessed (otherwise the Redis behavior). Setting it to 1 reenables back the",
@@ -105,6 +214,10 @@ fn help(call: &mut Call<'_, '_>) -> Result<(), Error> {
         "    Enables or disables checksum checks for RDB files and RESTORE's payload.",
         "SLEEP <seconds>",
         "    Stop the server for <seconds>. Decimals allowed.",
+        "STRINGMATCH-TEST",
+        "    Run a fuzz tester against the stringmatchlen() function.",
+        "STRUCTSIZE",
+        "    Return the size of different Redis core C structures.",
     ];
     call.reply.help("debug", LINES);
     Ok(())
@@ -340,6 +453,19 @@ mod tests {
             Bench::new().resp3().check(&format!("debug protocol {name}"), resp3);
         }
         assert!(Bench::new().run("debug protocol foo").starts_with("-ERR Wrong protocol type name."));
+    }
+
+    #[test]
+    fn replicas_get_what_is_asked_for() {
+        let mut bench = Bench::new();
+        bench.run("set k v");
+        bench.logged();
+        bench.check("debug replicate set k w", "+OK");
+        assert_eq!(bench.logged(), "set k w");
+        bench.check("get k", "$1 v");
+        bench.check("debug stringmatch-test", "+Apparently Redis did not crash: test passed");
+        bench.check("debug pause-cron 1", "+OK");
+        assert!(bench.server.cron_paused.load(Relaxed));
     }
 
     #[test]

@@ -18,7 +18,7 @@ fn save(call: &mut Call<'_, '_>) -> Result<(), Error> {
     if call.server.snapshots.current().is_some() {
         return Err(error::SAVE_RUNNING);
     }
-    call.client.takeover = Some(Takeover::Save { reload: false });
+    call.client.takeover = Some(Takeover::Save);
     Ok(())
 }
 
@@ -113,6 +113,6 @@ mod tests {
         assert_eq!(bench.client.takeover.take(), Some(Takeover::BackgroundSave { answered: true }));
         bench.check("bgsave x", "-ERR syntax error");
         bench.check("save", "");
-        assert_eq!(bench.client.takeover.take(), Some(Takeover::Save { reload: false }));
+        assert_eq!(bench.client.takeover.take(), Some(Takeover::Save));
     }
 }

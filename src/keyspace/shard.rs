@@ -605,6 +605,31 @@ impl Shard {
         self.dbs.iter().map(|db| db.overhead_bytes()).sum()
     }
 
+    /// Is any key of `other` here, too? O(n).
+    pub fn has_key_of(&self, other: &Shard) -> bool {
+        let mut found = false;
+        other.for_each(|db, entry| {
+            found |= self.find(db, self.hasher.hash(entry.key()), entry.key()).is_some()
+        });
+        found
+    }
+
+    /// Adds the keys of `other`, in place of those of the same name. O(n).
+    pub fn absorb(&mut self, other: &Shard) {
+        let hasher = self.hasher;
+        other.for_each(|db, entry| {
+            let ttl = entry.expiry_ms().map_or(Ttl::Clear, Ttl::At);
+            let value = NewValue::from_stored(entry.stored());
+            self.put(db, hasher.hash(entry.key()), entry.key(), value, ttl, entry.access());
+        });
+    }
+
+    fn for_each(&self, mut visit: impl FnMut(u16, &Entry)) {
+        for (number, db) in (0..).zip(&self.dbs) {
+            db.table.for_each(|entry| visit(number, entry));
+        }
+    }
+
     /// Takes over the data of `other` (freshly loaded, never walked). The old data goes to the running snapshot, if there
     /// is one, and is freed elsewhere.
     pub fn adopt(&mut self, other: Shard) {

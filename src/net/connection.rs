@@ -581,6 +581,13 @@ impl Connection {
         self.reply(|reply| reply.error(error));
     }
 
+    async fn save(&self) -> Result<(), Error> {
+        crate::control::save_now(&self.server).await.map_err(|text| {
+            tracing::warn!("{text}");
+            error::SAVE_FAILED
+        })
+    }
+
     async fn take_over(&mut self) -> io::Result<()> {
         match self.client.takeover.take() {
             Some(Takeover::Block) => {
@@ -588,16 +595,19 @@ impl Connection {
                     crate::blocked::wait(self, &waiter).await?;
                 }
             }
-            Some(Takeover::Save { reload }) => {
-                let result = if reload {
-                    crate::persistence::reload(&self.server).await
-                } else {
-                    crate::control::save_now(&self.server).await
-                };
-                if let Err(text) = &result {
-                    tracing::warn!("{text}");
+            Some(Takeover::Save) => {
+                let saved = self.save().await;
+                self.answer(saved);
+            }
+            Some(Takeover::Reload(order)) => {
+                let mut result = if order.save { self.save().await } else { Ok(()) };
+                if result.is_ok() {
+                    result = crate::persistence::reload(&self.server, order).await.map_err(|text| {
+                        tracing::warn!("{text}");
+                        error::RELOAD_FAILED
+                    });
                 }
-                self.answer(result.map_err(|_| error::SAVE_FAILED));
+                self.answer(result);
             }
             Some(Takeover::BackgroundSave { answered }) => {
                 let started = crate::control::background_save(&self.server);
