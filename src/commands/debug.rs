@@ -293,6 +293,10 @@ fn object(call: &mut Call<'_, '_>) -> Result<(), Error> {
     Ok(())
 }
 
+/// Redis keeps `list-max-listpack-size` in 16 bits, and there are five sizes in bytes.
+const QUICKLIST_FILL_MIN: i64 = -5;
+const QUICKLIST_FILL_MAX: i64 = i16::MAX as i64;
+
 /// What DEBUG OBJECT adds about a quicklist.
 fn quicklist_facts(list: &List, limits: &Limits) -> String {
     let mut bytes = 0;
@@ -307,7 +311,7 @@ fn quicklist_facts(list: &List, limits: &Limits) -> String {
     format!(
         " ql_nodes:{nodes} ql_avg_node:{:.2} ql_listpack_max:{} ql_compressed:{} ql_uncompressed_size:{bytes}",
         list.len() as f64 / nodes as f64,
-        limits.list_max_listpack_size,
+        limits.list_max_listpack_size.clamp(QUICKLIST_FILL_MIN, QUICKLIST_FILL_MAX),
         u8::from(limits.list_compress_depth > 0),
     )
 }
@@ -453,6 +457,33 @@ mod tests {
             Bench::new().resp3().check(&format!("debug protocol {name}"), resp3);
         }
         assert!(Bench::new().run("debug protocol foo").starts_with("-ERR Wrong protocol type name."));
+    }
+
+    /// Observed: redis-server 7.0.15. From 7.2 on, so large an element is no listpack's.
+    #[test]
+    fn large_elements_are_packed_as_before_7_2() {
+        let mut bench = Bench::new();
+        bench.run("config set compatible-encodings 7.0");
+        let large = "x".repeat(70_000);
+        for (line, nodes, per_node, bytes) in [
+            (format!("rpush l a {large} b"), 3, "1.00", 70_035),
+            (format!("lset l 0 {large}"), 3, "1.00", 140_040),
+            ("linsert l after b c".into(), 3, "1.33", 140_043),
+            (format!("lset l 3 {large}"), 3, "1.33", 210_048),
+            ("lpop l".into(), 2, "1.50", 140_033),
+            (format!("linsert l after b {large}"), 3, "1.33", 210_048),
+            ("ltrim l 1 1".into(), 1, "1.00", 10),
+            ("lmove l l left left".into(), 1, "1.00", 10),
+        ] {
+            bench.run(&line);
+            let facts = format!(
+                " ql_nodes:{nodes} ql_avg_node:{per_node} ql_listpack_max:-2 ql_compressed:0 ql_uncompressed_size:{bytes}"
+            );
+            let reply = bench.run("debug object l");
+            assert!(reply.contains(" encoding:quicklist ") && reply.ends_with(&facts), "{line:.20}: {reply}");
+        }
+        bench.run("config set list-max-listpack-size 70000");
+        assert!(bench.run("debug object l").contains(" ql_listpack_max:32767 "));
     }
 
     #[test]

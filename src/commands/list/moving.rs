@@ -75,8 +75,8 @@ fn move_one(call: &mut Call<'_, '_>, from: End, to: End) -> Result<bool, Error> 
     if source == destination {
         if let Some(mut edit) = call.view.object_mut::<List>(source, pushed(to))? {
             edit.change(|list| {
-                list.make_room(1, value.len(), &limits);
                 list.pop(from, &limits, |_| ());
+                list.make_room(1, value.len(), &limits);
                 list.push(to, &value, &limits);
                 true
             });

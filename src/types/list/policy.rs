@@ -38,7 +38,12 @@ impl Policy {
             max_bytes,
             max_count,
             bare: limits.list_bare_listpack,
-            large_bytes: limits.list_packed_threshold.min(max_bytes),
+            // Redis 7.0 packs whatever is below its threshold, if only by itself.
+            large_bytes: if limits.list_bare_listpack {
+                limits.list_packed_threshold.min(max_bytes)
+            } else {
+                limits.list_packed_threshold
+            },
             compress_depth: limits.list_compress_depth,
         }
     }
@@ -59,6 +64,13 @@ impl Policy {
     /// and forth.
     pub fn allows_shrunk(&self, bytes: usize, count: usize) -> bool {
         self.bare && bytes <= self.max_bytes / 2 && count <= self.max_count / 2
+    }
+
+    /// Redis 7.0 lets a node grow beyond its limits where an element takes another's place, or comes between the halves of a node
+    /// that was full.
+    #[inline]
+    pub fn overfills(&self) -> bool {
+        !self.bare
     }
 
     /// Does an element of this size get a node of its own?

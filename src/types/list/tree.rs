@@ -159,10 +159,19 @@ impl Slot {
             self.insert(at, value, policy);
         } else if right.accepts(End::Front, value, policy) {
             right.insert(0, value, policy);
+        } else if policy.overfills() && !policy.is_large(value.len()) {
+            right.push_anyway(value);
         } else {
             return Siblings::from_buf([fresh(), right]);
         }
         SmallVec::from_elem(right, 1)
+    }
+
+    /// Adds an element at the head of this node, beyond its limits or not.
+    fn push_anyway(&mut self, value: &[u8]) {
+        let Link::Node(node) = &mut self.link else { unreachable!("asked for a node") };
+        Arc::make_mut(node).push(End::Front, value);
+        self.len += 1;
     }
 
     /// Does the node at an end have room for the element?
@@ -262,7 +271,8 @@ impl Slot {
                     *node = Arc::new(Node::of(value, policy));
                     return true;
                 }
-                let fits = node.accepts(value, self.len - 1, policy);
+                let fits = node.accepts(value, self.len - 1, policy)
+                    || policy.overfills() && !policy.is_large(value.len());
                 if fits {
                     Arc::make_mut(node).edit(|pack| {
                         pack.replace(pack.seek(at as i64).expect("the index is within the node"), value);
