@@ -33,13 +33,15 @@ impl View<'_> {
     }
 
     /// Walks on from `cursor` until `enough` says so or `buckets` buckets were visited: `take` gets each entry that this
-    /// viewer sees, expired ones are deleted on the way. Returns the next cursor, `None` at the end. Empty shards cost
-    /// nothing and are skipped, so that a small database is walked in one call.
+    /// viewer sees, and then `found_dead` the key of each that is expired for it, to look it up if it is wanted. Returns the
+    /// next cursor, `None` at the end. Empty shards cost nothing and are skipped, so that a small database is walked in one
+    /// call.
     pub fn scan(
         &mut self,
         cursor: Cursor,
         buckets: usize,
         mut take: impl FnMut(&Entry) -> bool,
+        found_dead: impl Fn(&mut Self, &[u8]),
     ) -> Option<Cursor> {
         let (db, moment) = (self.db, self.moment);
         let (mut at, mut left, mut enough) = (self.skip_empty(cursor), buckets, false);
@@ -58,9 +60,7 @@ impl View<'_> {
             });
             at = cursor.advance(next).and_then(|cursor| self.skip_empty(cursor));
         }
-        for key in expired {
-            self.peek(&key);
-        }
+        expired.iter().for_each(|key| found_dead(self, key));
         at
     }
 
@@ -160,6 +160,11 @@ mod tests {
         View::new(keyspace, keyspace.lock_all(), 0, moment)
     }
 
+    /// Looks an expired key up, so that it is deleted.
+    fn bury(view: &mut View<'_>, key: &[u8]) {
+        view.peek(key);
+    }
+
     fn key(n: usize) -> Vec<u8> {
         format!("key:{n}").into_bytes()
     }
@@ -176,11 +181,12 @@ mod tests {
         let (mut seen, mut cursor, mut now) = (HashSet::new(), Some(Cursor::from_number(0)), before);
         while let Some(at) = cursor {
             let mut got = 0;
-            cursor = view.scan(Cursor::from_number(at.number()), count * 10, |entry| {
+            let take = |entry: &Entry| {
                 seen.insert(entry.key().to_vec());
                 got += 1;
                 got >= count
-            });
+            };
+            cursor = view.scan(Cursor::from_number(at.number()), count * 10, take, bury);
             for _ in 0..2 * count {
                 if now < after {
                     put(&mut view, now, Ttl::Clear);
@@ -211,10 +217,11 @@ mod tests {
             let mut view = view(&keyspace, Viewer::OnMaster);
             (0..keys).for_each(|n| put(&mut view, n, Ttl::Clear));
             let mut seen = 0;
-            let next = view.scan(Cursor::from_number(0), 100, |_| {
+            let take = |_: &Entry| {
                 seen += 1;
                 seen >= 10
-            });
+            };
+            let next = view.scan(Cursor::from_number(0), 100, take, bury);
             assert_eq!((next, seen), (None, keys));
         }
     }
@@ -228,7 +235,7 @@ mod tests {
             let mut cursor = Some(Cursor::from_number(number));
             let mut calls = 0;
             while let Some(at) = cursor {
-                cursor = view.scan(at, 10, |_| false);
+                cursor = view.scan(at, 10, |_| false, bury);
                 calls += 1;
                 assert!(calls < 1_000);
             }
@@ -244,13 +251,11 @@ mod tests {
             (0..100).for_each(|n| put(&mut view, n, if n < 50 { Ttl::At(1) } else { Ttl::Clear }));
             let (mut seen, mut listed) = (0, 0);
             view.for_each_key(|_| listed += 1);
-            assert_eq!(
-                view.scan(Cursor::from_number(0), 10_000, |_| {
-                    seen += 1;
-                    false
-                }),
-                None
-            );
+            let take = |_: &Entry| {
+                seen += 1;
+                false
+            };
+            assert_eq!(view.scan(Cursor::from_number(0), 10_000, take, bury), None);
             let visible = if viewer == Viewer::MasterStream { 100 } else { 50 };
             assert_eq!((seen, listed, view.key_count()), (visible, visible, left));
             assert_eq!(view.take_expired().len(), 100 - left);

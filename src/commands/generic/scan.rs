@@ -4,7 +4,7 @@ use crate::command::{Acl, Flags, Group, Row};
 use crate::error::{self, Error};
 use crate::executor::{Args, Call};
 use crate::glob;
-use crate::keyspace::{Cursor, Entry};
+use crate::keyspace::{Cursor, Entry, View};
 use crate::resp::{Reply, encode};
 
 /// The rows of this file.
@@ -141,7 +141,8 @@ fn scan(call: &mut Call<'_, '_>) -> Result<(), Error> {
     let request = Request::parse(call.args, 2, Of::Keys)?;
     let (mut found, mut seen, mut looked_up) = (Found::default(), 0, 0);
     let buckets = request.count.saturating_mul(BUCKETS_PER_ELEMENT);
-    let next = call.view.scan(Cursor::from_number(cursor), buckets, |entry| {
+    // To ask for a key's type is to read it.
+    let take = |entry: &Entry| {
         seen += 1;
         if request.matches(entry.key()) {
             looked_up += u64::from(request.type_name.is_some());
@@ -150,8 +151,16 @@ fn scan(call: &mut Call<'_, '_>) -> Result<(), Error> {
             }
         }
         seen >= request.count
-    });
-    // To ask for a key's type is to read it.
+    };
+    let found_dead = |view: &mut View<'_>, key: &[u8]| {
+        if request.matches(key) {
+            match request.type_name {
+                Some(_) => view.look(key),
+                None => view.peek(key),
+            };
+        }
+    };
+    let next = call.view.scan(Cursor::from_number(cursor), buckets, take, found_dead);
     call.view.count_hits(looked_up);
     found.reply_with_cursor(next.map_or(0, Cursor::number), &mut call.reply);
     Ok(())
