@@ -187,6 +187,9 @@ pub enum Takeover {
     Replica(crate::replication::SyncRequest),
     /// SAVE: no further request is read until it is done.
     Save,
+    /// FLUSHALL where there are save points: no further request is read until the file is empty, too. `answered`: its reply is
+    /// EXEC's already.
+    SaveFlushed { answered: bool },
     /// DEBUG RELOAD: no further request is read until it is done.
     Reload(Reload),
     /// BGSAVE: no further request is read until it has begun. `answered`: its reply is EXEC's already.

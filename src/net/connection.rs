@@ -599,6 +599,13 @@ impl Connection {
                 let saved = self.save().await;
                 self.answer(saved);
             }
+            Some(Takeover::SaveFlushed { answered }) => {
+                // What was flushed is gone, saved or not.
+                let _ = self.save().await;
+                if !answered {
+                    self.reply(|reply| reply.ok());
+                }
+            }
             Some(Takeover::Reload(order)) => {
                 let mut result = if order.save { self.save().await } else { Ok(()) };
                 if result.is_ok() {

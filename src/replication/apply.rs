@@ -3,8 +3,9 @@
 //! The stream's bytes go on into our own log unchanged, in whole units: a command, or all from MULTI to EXEC. So our offset
 //! moves by whole units, and a cut in the middle of a transaction resumes at its MULTI.
 
-use crate::client::{Client, Kind, Shared};
+use crate::client::{Client, Kind, Shared, Takeover};
 use crate::command::{Lookup, table};
+use crate::control::background_save;
 use crate::executor::{PATIENCE, execute};
 use crate::resp::parser::{Arg, Limits, Parser, Progress};
 use crate::resp::{Out, encode};
@@ -104,6 +105,10 @@ fn run(
         }
         execute(client, server, args, out, PATIENCE)
             .unwrap_or_else(|_| unreachable!("a patient command waits"));
+        if let Some(Takeover::SaveFlushed { .. }) = client.takeover.take() {
+            // While another snapshot runs, the save points see to it.
+            let _ = background_save(server);
+        }
         report_error(server, args, out);
         out.clear();
     }

@@ -97,6 +97,25 @@ pub fn crash_during_bgsave_leaves_a_whole_file(kind: Kind) {
     }
 }
 
+/// With save points, what FLUSHALL has emptied stays so after a crash: here, and on a replica.
+pub fn flushed_data_stays_away(kinds: &[Kind]) {
+    let Some(mut topology) = Topology::start(kinds, &["--save", "3600 100000"]) else { return };
+    plant(topology.master());
+    topology.attach();
+    for node in &topology.nodes {
+        node.call("SAVE");
+    }
+    assert_eq!(topology.master().call("FLUSHALL").text(), "OK");
+    let replica = topology.last();
+    eventually("the replica is empty", || replica.call("DBSIZE").int() == Some(0));
+    eventually("its file is, too", || replica.info("rdb_changes_since_last_save") == "0");
+    for node in &mut topology.nodes {
+        node.crash();
+        node.start_again();
+        assert_eq!(node.call("DBSIZE").int(), Some(0), "{node}");
+    }
+}
+
 fn loaded(kinds: &[Kind]) -> Option<Topology> {
     let topology = Topology::start(kinds, &[])?;
     plant(topology.master());

@@ -2,6 +2,7 @@
 
 use super::keys::{known_database, small_int};
 use super::{QUICK_READ, QUICK_WRITE};
+use crate::client::Takeover;
 use crate::command::{Acl, Flags, Group, Row};
 use crate::error::{self, Error};
 use crate::executor::Call;
@@ -33,12 +34,24 @@ const FLUSHALL: Row = flusher("flushall", flushall);
 
 fn flushdb(call: &mut Call<'_, '_>) -> Result<(), Error> {
     let db = call.view.db;
-    flush(call, db..db + 1)
+    flush(call, db..db + 1)?;
+    call.reply.ok();
+    Ok(())
 }
 
 fn flushall(call: &mut Call<'_, '_>) -> Result<(), Error> {
     let databases = call.view.databases();
-    flush(call, 0..databases)
+    flush(call, 0..databases)?;
+    let saves = !call.server.config.load().save.is_empty();
+    let answered = call.in_transaction || !saves;
+    if answered {
+        call.reply.ok();
+    }
+    if saves {
+        // A restart is not to bring back what was flushed: the file follows at once, and OK comes when it has.
+        call.client.takeover = Some(Takeover::SaveFlushed { answered });
+    }
+    Ok(())
 }
 
 /// Empties databases; SYNC and ASYNC make no difference, as the data is freed in the background either way. Goes to the log
@@ -52,7 +65,6 @@ fn flush(call: &mut Call<'_, '_>, databases: std::ops::Range<u16>) -> Result<(),
         call.view.flush(db);
     }
     call.propagate_always();
-    call.reply.ok();
     Ok(())
 }
 
@@ -71,11 +83,16 @@ fn swapdb(call: &mut Call<'_, '_>) -> Result<(), Error> {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use crate::commands::testing::Bench;
+    use crate::config::Config;
+    use std::sync::Arc;
 
     #[track_caller]
     fn check(lines: &str, reply: &str, logged: &str) {
         let mut bench = Bench::new();
+        let without_save_points = Config { save: Vec::new(), ..Config::clone(&bench.server.config.load()) };
+        bench.server.config.store(Arc::new(without_save_points));
         ["set a 1", "set b 1", "select 1", "set c 1", "select 0", "ping"].iter().for_each(|line| {
             bench.run(line);
         });
@@ -92,6 +109,19 @@ mod tests {
         check("flushdb SYNC", "+OK", "flushdb SYNC");
         check("flushdb foo", "-ERR syntax error", "");
         check("flushall sync async", "-ERR syntax error", "");
+    }
+
+    #[test]
+    fn with_save_points_the_file_is_emptied_before_the_answer() {
+        let mut bench = Bench::new();
+        bench.check("flushall", "");
+        assert_eq!(bench.client.takeover.take(), Some(Takeover::SaveFlushed { answered: false }));
+        bench.run("multi");
+        bench.run("flushall");
+        bench.check("exec", "*1 +OK");
+        assert_eq!(bench.client.takeover.take(), Some(Takeover::SaveFlushed { answered: true }));
+        bench.check("flushdb", "+OK");
+        assert_eq!(bench.client.takeover, None);
     }
 
     #[test]
