@@ -10,7 +10,7 @@
 
 use crate::client::{ClientFlags, OwnedArg, ReplyMode, Shared};
 use crate::command::Command;
-use crate::error::Error;
+use crate::error::{self, Error};
 use crate::keyspace::Keyspace;
 use crate::keyspace::shard_of;
 use crate::keyspace::waiting::Ticket;
@@ -207,10 +207,12 @@ impl Blocked {
     /// Ends all waiting with an error and then the connections: what they wait for does not come here any more.
     pub fn end_all(&self, server: &Server, error: &Error) {
         let all: Vec<_> = self.waiters.lock().values().map(|waiter| waiter.client.clone()).collect();
-        for client in all {
-            client.set_flag(ClientFlags::CLOSE_AFTER_REPLY, true);
-            self.unblock(server, client.id, Some(error));
-        }
+        all.iter().for_each(|client| self.dismiss(server, client, error));
+    }
+
+    fn dismiss(&self, server: &Server, client: &Shared, error: &Error) {
+        client.set_flag(ClientFlags::CLOSE_AFTER_REPLY, true);
+        self.unblock(server, client.id, Some(error));
     }
 }
 
@@ -234,6 +236,10 @@ fn leave_queues(keyspace: &Keyspace, waiter: &Waiter) {
 /// The connection has ended meanwhile.
 pub async fn wait(conn: &mut Connection, waiter: &Arc<Waiter>) -> io::Result<()> {
     let server = conn.server.clone();
+    if waiter.request.keys.is_empty() && server.is_replica() {
+        // WAIT holds no locks: the role has changed since it asked for it, and before it could be told.
+        server.blocked.dismiss(&server, &waiter.client, &error::UNBLOCKED_BY_ROLE);
+    }
     let result = match waiter.request.nothing {
         Nothing::Acknowledged { offset, wanted } => tokio::select! {
             biased;

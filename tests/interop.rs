@@ -131,6 +131,14 @@ chains! {
     redis_to_redpoll_to_redis: &[Redis, Redpoll, Redis];
 }
 
+/// What Redpoll does not begin, but takes part in.
+mod redis_begins {
+    use super::*;
+    scenarios! {
+        failover_exchanges_the_roles => promotion::failover_exchanges_the_roles, &[Redis, Redpoll];
+    }
+}
+
 /// What redis-server 7.0 does not know.
 mod redpolls_alone {
     use super::*;

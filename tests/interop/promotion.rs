@@ -91,3 +91,20 @@ fn promote(node: &Node) {
     node.call("REPLICAOF NO ONE");
     assert_eq!(node.info("role"), "master");
 }
+
+/// FAILOVER of the master makes its replica the master and itself that one's replica, with no more than partial syncs.
+pub fn failover_exchanges_the_roles(kinds: &[Kind]) {
+    let Some(topology) = Topology::start_attached(kinds, &[]) else { return };
+    let (master, replica) = (topology.master(), topology.last());
+    master.call("SET before 1");
+    let given = master.syncs_given();
+    assert_eq!(master.call("FAILOVER").text(), "OK");
+    eventually("the replica is a master", || replica.info("role") == "master");
+    eventually("the former master follows it", || master.link_is_up());
+    replica.call("SET after 1");
+    eventually("its writes arrive", || master.call("GET after").text() == "1");
+    assert_eq!(replica.call("GET before").text(), "1");
+    assert_eq!(replica.syncs_given(), (0, 1));
+    assert_eq!(master.syncs_given(), given);
+    assert_eq!(replica.info("master_replid2"), master.info("master_replid2"));
+}
