@@ -14,7 +14,8 @@ const SECOND_MS: i64 = 1000;
 #[derive(Default)]
 pub struct Cron {
     second_ms: i64,
-    ping_ms: i64,
+    /// Of `repl-ping-replica-period`, since the start.
+    ping_periods: i64,
 }
 
 impl Cron {
@@ -44,13 +45,15 @@ impl Cron {
         release_backlog(server, now_ms);
     }
 
-    /// Replicas must hear from us: a PING in the stream each `repl-ping-replica-period` seconds.
+    /// Replicas must hear from us: a PING in the stream whenever another `repl-ping-replica-period` seconds since the start are
+    /// over. One that comes in between waits for it, as in Redis: whoever attaches changes nothing.
     fn ping_replicas(&mut self, server: &Server, now_ms: i64) {
         let period_ms = i64::from(server.config.load().repl_ping_replica_period) * SECOND_MS;
-        if now_ms - self.ping_ms < period_ms || server.is_replica() || server.hub.is_empty() {
+        let periods = (now_ms - server.started_ms) / period_ms;
+        let last = std::mem::replace(&mut self.ping_periods, periods);
+        if periods <= last || server.is_replica() || server.hub.is_empty() {
             return;
         }
-        self.ping_ms = now_ms;
         let mut ping = Vec::new();
         encode::request(&mut ping, &["PING"]);
         server.log.append_request(&ping);
@@ -96,4 +99,37 @@ fn release_backlog(server: &Server, now_ms: i64) {
         "Replication backlog freed after {} seconds without connected replicas.",
         (now_ms - left_ms) / SECOND_MS
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::commands::testing::Bench;
+    use crate::replication::hub::{Progress, Replica};
+    use parking_lot::Mutex;
+    use std::sync::atomic::{AtomicBool, AtomicI64};
+
+    #[test]
+    fn replicas_are_pinged_at_whole_periods() {
+        let mut bench = Bench::new();
+        let (server, mut cron) = (bench.server.clone(), Cron::default());
+        let mut pinged = |after_secs: i64| {
+            cron.ping_replicas(&server, server.started_ms + after_secs * SECOND_MS);
+            bench.logged()
+        };
+        assert_eq!(pinged(3601), "");
+        server.hub.add(Arc::new(Replica {
+            shared: Bench::client(&server).shared,
+            ip: String::new(),
+            port: 0,
+            progress: Mutex::new(Progress::AwaitingSnapshot),
+            acked_at_ms: AtomicI64::new(0),
+            acknowledged: AtomicBool::new(false),
+        }));
+        for (after_secs, expected) in
+            [(3602, ""), (3609, ""), (3610, "PING"), (3611, ""), (3635, "PING"), (3639, "")]
+        {
+            assert_eq!(pinged(after_secs), expected, "after {after_secs} s");
+        }
+    }
 }

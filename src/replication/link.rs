@@ -26,6 +26,10 @@ use tokio::time::Instant;
 /// The link's read buffer, bytes.
 const READ_BYTES: usize = 256 * 1024;
 const TICK: Duration = Duration::from_secs(1);
+/// Why a master that says nothing is given up: before there is a snapshot, while it comes, afterwards.
+const SILENT_IN_HANDSHAKE: &str = "Timeout connecting to the MASTER...";
+const SILENT_IN_SYNC: &str = "Timeout receiving bulk data from MASTER... If the problem persists try to set the 'repl-timeout' parameter in redis.conf to a larger value.";
+const SILENT_IN_STREAM: &str = "MASTER timeout: no data nor PING received...";
 /// The longest pause between two tries after syncs that failed.
 const BACK_OFF_MAX: Duration = Duration::from_secs(30);
 
@@ -260,7 +264,7 @@ impl Session<'_> {
         match crate::clock::timeout(timeout, connect).await {
             Ok(result) => result
                 .map_err(|error| End::Lost(format!("Error condition on socket for SYNC: {}", short(&error)))),
-            Err(_) => Err(End::Lost("Timeout connecting to the MASTER...".into())),
+            Err(_) => Err(End::Lost(SILENT_IN_HANDSHAKE.into())),
         }
     }
 
@@ -315,7 +319,7 @@ impl Session<'_> {
                 }
             }
             wire.write(&mut out).await?;
-            wire.read().await?;
+            wire.read(if full.is_some() { SILENT_IN_SYNC } else { SILENT_IN_HANDSHAKE }).await?;
         }
     }
 
@@ -400,7 +404,7 @@ impl Session<'_> {
             wire.sign_of_life();
             // Clients that are served meanwhile go first.
             std::thread::yield_now();
-            wire.read().await?;
+            wire.read(SILENT_IN_SYNC).await?;
         }
         match framing {
             Framing::Length(len) if *len != read => {
@@ -411,7 +415,7 @@ impl Session<'_> {
             Framing::Length(_) => {}
             Framing::Mark(mark) => {
                 while wire.buffered().len() < MARK_BYTES {
-                    wire.read().await?;
+                    wire.read(SILENT_IN_SYNC).await?;
                 }
                 if wire.buffered()[..MARK_BYTES] != mark[..] {
                     return Err(failed("the end mark is missing".into()));
@@ -453,7 +457,7 @@ impl Session<'_> {
                     wire.take()?;
                     server.link.heard(server.clock.now_ms());
                 }
-                Err(_) => wire.check_silence("MASTER timeout: no data nor PING received...")?,
+                Err(_) => wire.check_silence(SILENT_IN_STREAM)?,
             }
             if applier.shared().has(crate::client::ClientFlags::CLOSE_ASAP) {
                 return Err(End::Lost("Connection with master lost.".into()));
@@ -523,7 +527,7 @@ impl<'a> Wire<'a> {
     async fn wait_writable(&self) -> Result<(), End> {
         match crate::clock::timeout(TICK, poll_fn(|cx| self.stream.poll_write_ready(cx))).await {
             Ok(result) => Ok(result?),
-            Err(_) => self.check_silence("MASTER timeout: no data nor PING received..."),
+            Err(_) => self.check_silence(SILENT_IN_STREAM),
         }
     }
 
@@ -545,7 +549,7 @@ impl<'a> Wire<'a> {
     }
 
     /// Waits for bytes and reads them; a master that is silent for `repl-timeout` is given up.
-    async fn read(&mut self) -> Result<(), End> {
+    async fn read(&mut self, when_silent: &str) -> Result<(), End> {
         loop {
             match crate::clock::timeout(TICK, self.wait_readable()).await {
                 Ok(result) => {
@@ -557,7 +561,7 @@ impl<'a> Wire<'a> {
                     }
                 }
                 Err(_) => {
-                    self.check_silence("Timeout receiving bulk data from MASTER... If the problem persists try to set the 'repl-timeout' parameter in redis.conf to a larger value.")?;
+                    self.check_silence(when_silent)?;
                     self.sign_of_life();
                 }
             }

@@ -199,10 +199,12 @@ pub fn begin(server: &Arc<Server>, order: Order) -> Result<(Arc<Snapshot>, Walk)
         keys_total += (0..server.keyspace.databases()).map(|db| shard.db(db).len() as u64).sum::<u64>();
     }
     let mut ring = server.log.lock();
-    if !server.is_replica() {
+    // Who follows begins with SELECT, unless the stream is a master's. Nobody can join the saving of an empty data set in time
+    // (FLUSHALL): for that the stream goes on as it is.
+    if !server.is_replica() && (order.for_replicas || keys_total > 0) {
         ring.forget_selected();
     }
-    let stream_db = if server.is_replica() { ring.selected().map_or(0, i64::from) } else { 0 };
+    let stream_db = ring.selected().map_or(0, i64::from);
     let offset = ring.end();
     let pin = server.log.is_wanted().then(|| ring.pin(offset).expect("the end is always kept"));
     let snapshot = Arc::new(Snapshot {
