@@ -195,7 +195,7 @@ pub enum Takeover {
     /// BGSAVE: no further request is read until it has begun. `answered`: its reply is EXEC's already.
     BackgroundSave { answered: bool },
     /// SHUTDOWN: no further request is read unless it is refused.
-    Shutdown { save: Option<bool>, force: bool },
+    Shutdown(crate::config::enums::ShutdownFlags),
     /// CONFIG SET of where the server listens: no further request is read until it is done.
     Configure { pairs: crate::config_apply::Pairs, local: bool },
     /// CONFIG REWRITE: no further request is read until the file is on disk.

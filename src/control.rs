@@ -5,6 +5,7 @@
 
 use crate::config::Config;
 use crate::config::Loaded;
+use crate::config::enums::ShutdownFlags;
 use crate::config_apply::{self, Pairs};
 use crate::error::Error;
 use crate::logging::{self, Role};
@@ -18,10 +19,11 @@ use parking_lot::Mutex;
 use std::io;
 use std::mem::ManuallyDrop;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 
 /// How often the clockwork turns.
 const TICK: Duration = Duration::from_millis(100);
@@ -29,10 +31,31 @@ const TICK: Duration = Duration::from_millis(100);
 /// Something for the control thread to do.
 #[derive(Debug)]
 pub enum Order {
-    /// SHUTDOWN: save or not (`None`: as the save points say), although saving fails; the answer comes only if it is refused.
-    Shutdown { save: Option<bool>, force: bool, refused: oneshot::Sender<String> },
+    /// SHUTDOWN; the answer comes only if it is refused.
+    Shutdown { options: ShutdownFlags, refused: oneshot::Sender<String> },
     /// CONFIG SET of the addresses or the port. The answer is the command's.
     Configure { pairs: Pairs, local: bool, done: oneshot::Sender<Result<(), Error>> },
+}
+
+/// What whoever wanted the end is told when it does not come.
+const NOT_SHUT_DOWN: &str = "Errors trying to SHUTDOWN. Check logs.";
+
+/// A shutdown that waits for replicas, as long as it can still be given up.
+#[derive(Default, Debug)]
+pub struct Lingering {
+    waits: AtomicBool,
+    given_up: Notify,
+}
+
+impl Lingering {
+    /// Gives it up (SHUTDOWN ABORT). Returns whether there was one.
+    pub fn give_up(&self) -> bool {
+        let waits = self.waits.swap(false, Relaxed);
+        if waits {
+            self.given_up.notify_waiters();
+        }
+        waits
+    }
 }
 
 /// Where orders are put.
@@ -211,7 +234,7 @@ async fn work(server: &Arc<Server>, listeners: &mut Listeners) -> i32 {
 
 async fn carry_out(server: &Arc<Server>, listeners: &mut Listeners, order: Order) -> bool {
     match order {
-        Order::Shutdown { save, force, refused } => match shut_down(server, save, force).await {
+        Order::Shutdown { options, refused } => match shut_down(server, options).await {
             Ok(()) => true,
             Err(text) => {
                 // Whoever asked may have gone.
@@ -249,16 +272,10 @@ pub fn background_save(server: &Arc<Server>) -> Result<(), StartError> {
 }
 
 async fn by_signal(server: &Arc<Server>, name: &str) -> bool {
-    use crate::config::enums::ShutdownFlags;
     tracing::warn!("Received {name} scheduling shutdown...");
     let config = server.config.load();
-    let flags = if name == "SIGTERM" { config.shutdown_on_sigterm } else { config.shutdown_on_sigint };
-    let save = match (flags.contains(ShutdownFlags::SAVE), flags.contains(ShutdownFlags::NOSAVE)) {
-        (true, _) => Some(true),
-        (_, true) => Some(false),
-        _ => None,
-    };
-    match shut_down(server, save, flags.contains(ShutdownFlags::FORCE)).await {
+    let options = if name == "SIGTERM" { config.shutdown_on_sigterm } else { config.shutdown_on_sigint };
+    match shut_down(server, options).await {
         Ok(()) => true,
         Err(text) => {
             tracing::warn!("{text}");
@@ -270,22 +287,29 @@ async fn by_signal(server: &Arc<Server>, name: &str) -> bool {
 /// Ends the server's work: replicas get what they lack, the data set is saved if it is to be.
 ///
 /// # Errors
-/// Saving has failed; the server goes on.
-pub async fn shut_down(server: &Arc<Server>, save: Option<bool>, force: bool) -> Result<(), String> {
+/// Saving has failed, or SHUTDOWN ABORT has come; the server goes on.
+pub async fn shut_down(server: &Arc<Server>, options: ShutdownFlags) -> Result<(), String> {
     tracing::warn!("User requested shutdown...");
     let config = server.config.load_full();
     notify_supervisor(&config, "STOPPING=1\n");
     server.stop_writing();
-    wait_for_replicas(server, Duration::from_secs(config.shutdown_timeout.max(0) as u64)).await;
-    let wanted = save.unwrap_or(!config.save.is_empty()) && !server.is_loading();
+    let limit = Duration::from_secs(config.shutdown_timeout.max(0) as u64);
+    if !options.contains(ShutdownFlags::NOW) && !limit.is_zero() && !wait_for_replicas(server, limit).await {
+        tracing::info!("Shutdown manually aborted.");
+        server.go_on_writing();
+        return Err(NOT_SHUT_DOWN.into());
+    }
+    tell_of_replicas(server);
+    let by_default = !config.save.is_empty() && !options.contains(ShutdownFlags::NOSAVE);
+    let wanted = (by_default || options.contains(ShutdownFlags::SAVE)) && !server.is_loading();
     if wanted {
         tracing::info!("Saving the final RDB snapshot before exiting.");
         let saved = save_now(server).await;
         if let Err(error) = saved {
             tracing::warn!("Error trying to save the DB, can't exit: {error}");
-            if !force {
+            if !options.contains(ShutdownFlags::FORCE) {
                 server.go_on_writing();
-                return Err("Errors trying to SHUTDOWN. Check logs.".into());
+                return Err(NOT_SHUT_DOWN.into());
             }
         }
     }
@@ -303,26 +327,61 @@ pub async fn shut_down(server: &Arc<Server>, save: Option<bool>, force: bool) ->
     Ok(())
 }
 
-/// Waits until all replicas that are online have everything: who has it resumes partially after our restart.
-async fn wait_for_replicas(server: &Arc<Server>, limit: Duration) {
+/// Waits until all replicas that are online have everything: who has it resumes partially after our restart. Returns whether it
+/// was not given up.
+async fn wait_for_replicas(server: &Arc<Server>, limit: Duration) -> bool {
     let online = server.hub.all().iter().filter(|replica| replica.acked().is_some()).count();
-    if online == 0 || server.is_replica() {
-        return;
+    let end = server.log.end();
+    let in_step = |end| server.hub.acked_by(end) >= online.min(server.hub.len());
+    if server.is_replica() || in_step(end) {
+        return true;
     }
+    tracing::info!("Waiting for replicas before shutting down.");
     crate::replication::wait::ask_for_acks(server);
-    let end = server.log.lock().end();
+    let end = server.log.end();
     let all = async {
         loop {
             let acknowledged = server.hub.acknowledged.notified();
-            if server.hub.acked_by(end) >= online.min(server.hub.len()) {
+            if in_step(end) {
                 return;
             }
             acknowledged.await;
         }
     };
-    if crate::clock::timeout(limit, all).await.is_err() {
-        tracing::warn!("Lagging replicas did not acknowledge all writes in time.");
+    let given_up = server.lingering.given_up.notified();
+    tokio::pin!(given_up);
+    given_up.as_mut().enable();
+    server.lingering.waits.store(true, Relaxed);
+    tokio::select! {
+        biased;
+        () = given_up => {}
+        _ = crate::clock::timeout(limit, all) => {}
     }
+    server.lingering.waits.swap(false, Relaxed)
+}
+
+/// What replicas lack.
+fn tell_of_replicas(server: &Server) {
+    let (replicas, end, now_ms) = (server.hub.all(), server.log.end(), server.clock.now_ms());
+    if replicas.is_empty() {
+        return;
+    }
+    let lagging: Vec<_> = replicas.iter().filter(|replica| replica.acked() != Some(end)).collect();
+    for replica in &lagging {
+        let (state, behind, lag_secs) = match replica.acked() {
+            Some(acked) => ("online", end - acked, replica.lag_secs(now_ms)),
+            None => ("send_bulk", end, 0),
+        };
+        tracing::warn!(
+            "Lagging replica {} reported offset {behind} behind master, lag={lag_secs}, state={state}.",
+            replica.name()
+        );
+    }
+    tracing::info!(
+        "{} of {} replicas are in sync when shutting down.",
+        replicas.len() - lagging.len(),
+        replicas.len()
+    );
 }
 
 /// Saves and waits for it; a running snapshot is waited for first.

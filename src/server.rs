@@ -7,7 +7,7 @@ use crate::clock::Clock;
 use crate::command::{Flags, Row};
 use crate::config::Config;
 use crate::config::enums::{Encodings, MaxmemoryPolicy};
-use crate::control::Orders;
+use crate::control::{Lingering, Orders};
 use crate::error::{self, Error};
 use crate::keyspace::events::Class;
 use crate::keyspace::{AccessPolicy, Hasher, Keyspace, Reaper, Shard};
@@ -63,6 +63,8 @@ pub struct Server {
     pub cron_paused: AtomicBool,
     /// DEBUG SET-SKIP-CHECKSUM-VALIDATION: checksums of files and payloads are not looked at.
     pub skip_checksums: AtomicBool,
+    /// A shutdown that waits for replicas.
+    pub lingering: Lingering,
     /// Connections that MIGRATE keeps.
     pub migrate_sockets: Sockets,
     /// One change of the configuration at a time.
@@ -136,6 +138,7 @@ impl Server {
             blocked: Blocked::default(),
             stats: Stats::default(),
             orders: Orders::default(),
+            lingering: Lingering::default(),
             migrate_sockets: Sockets::default(),
             run_id: ReplId::random(&entropy),
             started_ms: clock.now_ms(),

@@ -90,6 +90,7 @@ macro_rules! pairs {
                 old_master_with_extra_writes_resyncs_fully
                     => promotion::old_master_with_extra_writes_resyncs_fully, $kinds;
                 replica_of_a_restarted_master_resumes_partially => restart::master_is_resumed_from_partially, $kinds;
+                shutdown_waits_for_who_lags => restart::shutdown_waits_for_who_lags, $kinds;
                 flushed_data_stays_away => restart::flushed_data_stays_away, $kinds;
                 wait_counts_acknowledgements => semantics::wait_counts_acknowledgements, $kinds;
                 wait_is_about_what_the_client_has_seen => semantics::wait_is_about_what_the_client_has_seen, $kinds;

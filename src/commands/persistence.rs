@@ -2,6 +2,7 @@
 
 use crate::client::Takeover;
 use crate::command::{Acl, Flags, Group, Row};
+use crate::config::enums::ShutdownFlags;
 use crate::error::{self, Error};
 use crate::executor::Call;
 use std::sync::atomic::Ordering::Relaxed;
@@ -65,14 +66,13 @@ const SHUTDOWN: Row = Row::new("shutdown", -1, Group::Server, "1.0.0", shutdown)
 );
 
 fn shutdown(call: &mut Call<'_, '_>) -> Result<(), Error> {
-    let (mut save, mut force, mut abort) = (None, false, false);
+    let (mut options, mut abort) = (ShutdownFlags::empty(), false);
     for at in 1..call.args.len() {
         match call.args.at(at).to_ascii_lowercase().as_slice() {
-            b"nosave" if save != Some(true) => save = Some(false),
-            b"save" if save != Some(false) => save = Some(true),
-            // Waiting for replicas is bounded by shutdown-timeout; NOW gives no more than that up.
-            b"now" => {}
-            b"force" => force = true,
+            b"nosave" if !options.contains(ShutdownFlags::SAVE) => options |= ShutdownFlags::NOSAVE,
+            b"save" if !options.contains(ShutdownFlags::NOSAVE) => options |= ShutdownFlags::SAVE,
+            b"now" => options |= ShutdownFlags::NOW,
+            b"force" => options |= ShutdownFlags::FORCE,
             b"abort" => abort = true,
             _ => return Err(error::SYNTAX),
         }
@@ -81,15 +81,19 @@ fn shutdown(call: &mut Call<'_, '_>) -> Result<(), Error> {
         return Err(error::SYNTAX);
     }
     if abort {
-        return Err(error::NO_SHUTDOWN);
+        if !call.server.lingering.give_up() {
+            return Err(error::NO_SHUTDOWN);
+        }
+        call.reply.ok();
+        return Ok(());
     }
-    call.client.takeover = Some(Takeover::Shutdown { save, force });
+    call.client.takeover = Some(Takeover::Shutdown(options));
     Ok(())
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::client::Takeover;
+    use super::*;
     use crate::commands::testing::Bench;
 
     #[test]
@@ -99,7 +103,8 @@ mod tests {
         bench.check("shutdown abort", "-ERR No shutdown in progress.");
         bench.check("shutdown abort now", "-ERR syntax error");
         bench.check("shutdown nosave force", "");
-        assert_eq!(bench.client.takeover.take(), Some(Takeover::Shutdown { save: Some(false), force: true }));
+        let options = ShutdownFlags::NOSAVE | ShutdownFlags::FORCE;
+        assert_eq!(bench.client.takeover.take(), Some(Takeover::Shutdown(options)));
     }
 
     #[test]

@@ -625,9 +625,9 @@ impl Connection {
                     Err(StartError::Failed(_)) => self.fail(&error::SAVE_FAILED),
                 }
             }
-            Some(Takeover::Shutdown { save, force }) => {
+            Some(Takeover::Shutdown(options)) => {
                 let (refused, answer) = tokio::sync::oneshot::channel();
-                self.server.orders.give(crate::control::Order::Shutdown { save, force, refused });
+                self.server.orders.give(crate::control::Order::Shutdown { options, refused });
                 if let Ok(text) = answer.await {
                     self.fail(&Error::err(text));
                 }

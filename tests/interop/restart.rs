@@ -116,6 +116,38 @@ pub fn flushed_data_stays_away(kinds: &[Kind]) {
     }
 }
 
+/// SHUTDOWN waits for replicas that lag, unless it is told NOW or to give up, and leaves no trace in the stream of those in step.
+pub fn shutdown_waits_for_who_lags(kinds: &[Kind]) {
+    const ARGS: [&str; 4] = ["--repl-ping-replica-period", "3600", "--shutdown-timeout", "3600"];
+    let Some(mut topology) = Topology::start_attached(kinds, &ARGS) else { return };
+    topology.master().call("SET k v");
+    let offset = topology.master().offset();
+    let in_step = |topology: &Topology| {
+        let acknowledged = format!(",offset={},", topology.master().offset());
+        topology.master().info("slave0").contains(&acknowledged)
+    };
+    eventually("the replica is in step", || in_step(&topology));
+    topology.nodes[0].shut_down(&["SAVE"]);
+    topology.nodes[0].start_again();
+    topology.wait_for_links();
+    assert_eq!(topology.master().offset(), offset);
+
+    topology.links[0].stall(true);
+    let mut client = topology.master().connect();
+    client.line("INCR counter");
+    client.send(&["SHUTDOWN", "NOSAVE"]).expect("send SHUTDOWN");
+    eventually("it waits", || topology.master().log().contains("Waiting for replicas before shutting down."));
+    assert_eq!(topology.master().call("SHUTDOWN ABORT").text(), "OK");
+    let refusal = client.read_reply().expect("it was given up").value.text();
+    assert_eq!(refusal, "ERR Errors trying to SHUTDOWN. Check logs.");
+    let nothing = topology.master().connect().line("SHUTDOWN ABORT");
+    assert_eq!(nothing.text(), "ERR No shutdown in progress.");
+    // (redis-server 7.0.15 crashes when the client that asked for the shutdown goes on.)
+    assert_eq!(topology.master().call("INCR counter").int(), Some(2));
+    topology.nodes[0].shut_down(&["NOSAVE", "NOW"]);
+    assert!(topology.master().log().contains("0 of 1 replicas are in sync when shutting down."));
+}
+
 fn loaded(kinds: &[Kind]) -> Option<Topology> {
     let topology = Topology::start(kinds, &[])?;
     plant(topology.master());

@@ -116,9 +116,14 @@ impl Node {
 
     /// SHUTDOWN SAVE, and wait for the end of the process.
     pub fn shut_down_with_save(&mut self) {
+        self.shut_down(&["SAVE"]);
+    }
+
+    /// SHUTDOWN, and wait for the end of the process.
+    pub fn shut_down(&mut self, options: &[&str]) {
         let mut client = self.connect();
         client.set_deadline(PATIENCE);
-        client.send(&["SHUTDOWN", "SAVE"]).expect("send SHUTDOWN");
+        client.send(&[&["SHUTDOWN"][..], options].concat()).expect("send SHUTDOWN");
         if let Ok(reply) = client.read_reply() {
             panic!("{self} refused to shut down: {}\n{}", reply.value, self.log());
         }

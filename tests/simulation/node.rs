@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use redpoll::client::{Client, Shared};
 use redpoll::clock::Clock;
 use redpoll::config::Config;
+use redpoll::config::enums::ShutdownFlags;
 use redpoll::cron::Cron;
 use redpoll::executor::{Busy, PATIENCE, execute};
 use redpoll::net::Connection;
@@ -231,7 +232,7 @@ async fn run_control(
                 around.oracle.lock().observe_master(&server);
             }
             Some(()) = orders.recv() => {
-                control::shut_down(&server, Some(true), false).await.expect("there is room for the file");
+                control::shut_down(&server, ShutdownFlags::SAVE).await.expect("there is room for the file");
                 around.oracle.lock().observe_master(&server);
                 ended.store(true, Relaxed);
                 tasks.end();
