@@ -19,7 +19,7 @@ use parking_lot::Mutex;
 use std::io;
 use std::mem::ManuallyDrop;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering::Relaxed};
 use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
@@ -31,8 +31,8 @@ const TICK: Duration = Duration::from_millis(100);
 /// Something for the control thread to do.
 #[derive(Debug)]
 pub enum Order {
-    /// SHUTDOWN; the answer comes only if it is refused.
-    Shutdown { options: ShutdownFlags, refused: oneshot::Sender<String> },
+    /// SHUTDOWN, which whoever asked for it is told by [`Lingering`] if it is refused.
+    Shutdown { options: ShutdownFlags },
     /// CONFIG SET of the addresses or the port. The answer is the command's.
     Configure { pairs: Pairs, local: bool, done: oneshot::Sender<Result<(), Error>> },
 }
@@ -40,21 +40,53 @@ pub enum Order {
 /// What whoever wanted the end is told when it does not come.
 const NOT_SHUT_DOWN: &str = "Errors trying to SHUTDOWN. Check logs.";
 
-/// A shutdown that waits for replicas, as long as it can still be given up.
+/// The server goes on; the log says why.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct NotShutDown;
+
+/// The shutdown that is under way, if one is: who wants it, and how long it waits for replicas.
 #[derive(Default, Debug)]
 pub struct Lingering {
+    /// Whoever asked for it by SHUTDOWN, to be told if it does not come.
+    asked: Mutex<Vec<oneshot::Sender<String>>>,
+    /// Unix milliseconds until which it waits; 0: it does not.
+    until_ms: AtomicI64,
     waits: AtomicBool,
-    given_up: Notify,
+    over: Notify,
 }
 
 impl Lingering {
-    /// Gives it up (SHUTDOWN ABORT). Returns whether there was one.
+    /// Asks for a shutdown; the answer comes only if it is refused. One that waits already is joined, and waits no more if this
+    /// one is not to wait.
+    pub fn ask(&self, orders: &Orders, options: ShutdownFlags) -> oneshot::Receiver<String> {
+        let (refused, answer) = oneshot::channel();
+        self.asked.lock().push(refused);
+        orders.give(Order::Shutdown { options });
+        if options.contains(ShutdownFlags::NOW) {
+            self.over.notify_waiters();
+        }
+        answer
+    }
+
+    /// Gives it up (SHUTDOWN ABORT). Returns whether one was waiting.
     pub fn give_up(&self) -> bool {
         let waits = self.waits.swap(false, Relaxed);
         if waits {
-            self.given_up.notify_waiters();
+            self.over.notify_waiters();
         }
         waits
+    }
+
+    /// How much longer it waits at most, if it does, milliseconds.
+    pub fn left_ms(&self, now_ms: i64) -> Option<i64> {
+        self.waits.load(Relaxed).then(|| (self.until_ms.load(Relaxed) - now_ms).max(0))
+    }
+
+    fn refuse(&self, text: &str) {
+        for asked in self.asked.lock().drain(..) {
+            // It may have gone.
+            let _ = asked.send(text.into());
+        }
     }
 }
 
@@ -234,14 +266,9 @@ async fn work(server: &Arc<Server>, listeners: &mut Listeners) -> i32 {
 
 async fn carry_out(server: &Arc<Server>, listeners: &mut Listeners, order: Order) -> bool {
     match order {
-        Order::Shutdown { options, refused } => match shut_down(server, options).await {
-            Ok(()) => true,
-            Err(text) => {
-                // Whoever asked may have gone.
-                let _ = refused.send(text);
-                false
-            }
-        },
+        // Who joined one that was refused has been told.
+        Order::Shutdown { .. } if server.lingering.asked.lock().is_empty() => false,
+        Order::Shutdown { options } => shut_down(server, options).await.is_ok(),
         Order::Configure { pairs, local, done } => {
             let result = config_apply::set_listening(server, listeners, &pairs, local).await;
             // Whoever asked may have gone.
@@ -275,20 +302,24 @@ async fn by_signal(server: &Arc<Server>, name: &str) -> bool {
     tracing::warn!("Received {name} scheduling shutdown...");
     let config = server.config.load();
     let options = if name == "SIGTERM" { config.shutdown_on_sigterm } else { config.shutdown_on_sigint };
-    match shut_down(server, options).await {
-        Ok(()) => true,
-        Err(text) => {
-            tracing::warn!("{text}");
-            false
-        }
-    }
+    shut_down(server, options).await.is_ok()
 }
 
 /// Ends the server's work: replicas get what they lack, the data set is saved if it is to be.
 ///
 /// # Errors
 /// Saving has failed, or SHUTDOWN ABORT has come; the server goes on.
-pub async fn shut_down(server: &Arc<Server>, options: ShutdownFlags) -> Result<(), String> {
+pub async fn shut_down(server: &Arc<Server>, options: ShutdownFlags) -> Result<(), NotShutDown> {
+    let result = try_to_shut_down(server, options).await;
+    if result.is_err() {
+        server.go_on_writing();
+        tracing::warn!("Errors trying to shut down the server. Check the logs for more information.");
+        server.lingering.refuse(NOT_SHUT_DOWN);
+    }
+    result
+}
+
+async fn try_to_shut_down(server: &Arc<Server>, options: ShutdownFlags) -> Result<(), NotShutDown> {
     tracing::warn!("User requested shutdown...");
     let config = server.config.load_full();
     notify_supervisor(&config, "STOPPING=1\n");
@@ -296,8 +327,7 @@ pub async fn shut_down(server: &Arc<Server>, options: ShutdownFlags) -> Result<(
     let limit = Duration::from_secs(config.shutdown_timeout.max(0) as u64);
     if !options.contains(ShutdownFlags::NOW) && !limit.is_zero() && !wait_for_replicas(server, limit).await {
         tracing::info!("Shutdown manually aborted.");
-        server.go_on_writing();
-        return Err(NOT_SHUT_DOWN.into());
+        return Err(NotShutDown);
     }
     tell_of_replicas(server);
     let by_default = !config.save.is_empty() && !options.contains(ShutdownFlags::NOSAVE);
@@ -308,8 +338,7 @@ pub async fn shut_down(server: &Arc<Server>, options: ShutdownFlags) -> Result<(
         if let Err(error) = saved {
             tracing::warn!("Error trying to save the DB, can't exit: {error}");
             if !options.contains(ShutdownFlags::FORCE) {
-                server.go_on_writing();
-                return Err(NOT_SHUT_DOWN.into());
+                return Err(NotShutDown);
             }
         }
     }
@@ -348,16 +377,18 @@ async fn wait_for_replicas(server: &Arc<Server>, limit: Duration) -> bool {
             acknowledged.await;
         }
     };
-    let given_up = server.lingering.given_up.notified();
-    tokio::pin!(given_up);
-    given_up.as_mut().enable();
-    server.lingering.waits.store(true, Relaxed);
+    let lingering = &server.lingering;
+    let over = lingering.over.notified();
+    tokio::pin!(over);
+    over.as_mut().enable();
+    lingering.until_ms.store(server.clock.now_ms().saturating_add(limit.as_millis() as i64), Relaxed);
+    lingering.waits.store(true, Relaxed);
     tokio::select! {
         biased;
-        () = given_up => {}
+        () = over => {}
         _ = crate::clock::timeout(limit, all) => {}
     }
-    server.lingering.waits.swap(false, Relaxed)
+    lingering.waits.swap(false, Relaxed)
 }
 
 /// What replicas lack.

@@ -63,7 +63,7 @@ pub struct Server {
     pub cron_paused: AtomicBool,
     /// DEBUG SET-SKIP-CHECKSUM-VALIDATION: checksums of files and payloads are not looked at.
     pub skip_checksums: AtomicBool,
-    /// A shutdown that waits for replicas.
+    /// The shutdown that is under way.
     pub lingering: Lingering,
     /// Connections that MIGRATE keeps.
     pub migrate_sockets: Sockets,

@@ -626,9 +626,10 @@ impl Connection {
                 }
             }
             Some(Takeover::Shutdown(options)) => {
-                let (refused, answer) = tokio::sync::oneshot::channel();
-                self.server.orders.give(crate::control::Order::Shutdown { options, refused });
+                self.client.shared.set_flag(ClientFlags::BLOCKED, true);
+                let answer = self.server.lingering.ask(&self.server.orders, options);
                 if let Ok(text) = answer.await {
+                    self.client.shared.set_flag(ClientFlags::BLOCKED, false);
                     self.fail(&Error::err(text));
                 }
             }

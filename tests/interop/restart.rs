@@ -136,10 +136,20 @@ pub fn shutdown_waits_for_who_lags(kinds: &[Kind]) {
     let mut client = topology.master().connect();
     client.line("INCR counter");
     client.send(&["SHUTDOWN", "NOSAVE"]).expect("send SHUTDOWN");
-    eventually("it waits", || topology.master().log().contains("Waiting for replicas before shutting down."));
+    let mut second = topology.master().connect();
+    let mut watcher = topology.master().connect();
+    second.send(&["SHUTDOWN", "NOSAVE"]).expect("send SHUTDOWN");
+    eventually("both wait", || watcher.info("blocked_clients") == "2");
+    assert!(topology.master().log().contains("Waiting for replicas before shutting down."));
+    let left_ms: i64 = watcher.info("shutdown_in_milliseconds").parse().expect("a number");
+    assert!((1..=3_600_000).contains(&left_ms), "{left_ms}");
     assert_eq!(topology.master().call("SHUTDOWN ABORT").text(), "OK");
-    let refusal = client.read_reply().expect("it was given up").value.text();
-    assert_eq!(refusal, "ERR Errors trying to SHUTDOWN. Check logs.");
+    for asked in [&mut client, &mut second] {
+        let refusal = asked.read_reply().expect("it was given up").value.text();
+        assert_eq!(refusal, "ERR Errors trying to SHUTDOWN. Check logs.");
+    }
+    assert_eq!(watcher.info("shutdown_in_milliseconds"), "");
+    assert_eq!(watcher.info("blocked_clients"), "0");
     let nothing = topology.master().connect().line("SHUTDOWN ABORT");
     assert_eq!(nothing.text(), "ERR No shutdown in progress.");
     // (redis-server 7.0.15 crashes when the client that asked for the shutdown goes on.)

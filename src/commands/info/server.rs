@@ -39,6 +39,9 @@ pub fn server(info: &Info<'_>, lines: &mut Lines) {
     lines.put("executable", std::env::current_exe().unwrap_or_default().display());
     lines.put("config_file", server.config_file.clone().unwrap_or_default().display());
     lines.flag("io_threads_active", config.io_threads > 1);
+    if let Some(left_ms) = server.lingering.left_ms(info.now_ms) {
+        lines.put("shutdown_in_milliseconds", left_ms);
+    }
 }
 
 /// The system's name, release and machine.
