@@ -276,3 +276,16 @@ fn a_silent_monitor_is_shown_nothing() {
     }
     assert!(!lines.contains("unseen"), "{lines}");
 }
+
+/// What a client is told of itself counts the request that asks, as in redis-server: 26 bytes.
+#[test]
+fn a_client_sees_its_own_request_in_the_query_buffer() {
+    let server = Server::redpoll(&[]);
+    let (mut client, mut other) = (server.connect(), server.connect());
+    for command in ["LIST", "INFO"] {
+        let line = client.call(&["CLIENT", command]).text();
+        assert_eq!(line.matches(" qbuf=26 ").count(), 1, "{line}");
+    }
+    let lines = other.line("CLIENT LIST").text();
+    assert_eq!((lines.matches(" qbuf=0 ").count(), lines.matches(" qbuf=26 ").count()), (1, 1), "{lines}");
+}

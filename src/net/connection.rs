@@ -297,6 +297,8 @@ impl Connection {
             // Replies that wait go first.
             self.out.append_to(out);
         }
+        // While they run, the requests are in the query buffer: CLIENT LIST shows itself.
+        self.client.shared.query_bytes.store(data.len(), Relaxed);
         let (left, turn) = self.run_requests(data, out);
         self.pending.extend_from_slice(left);
         if self.pending.capacity() > KEPT_OUT_BYTES && self.pending.is_empty() {
