@@ -191,29 +191,35 @@ impl Blocked {
     /// Ends a client's waiting. Returns whether it was waiting. `error`: what it gets; else what it gets when its time is up.
     pub fn unblock(&self, server: &Server, client: u64, error: Option<&Error>) -> bool {
         let found = self.waiters.lock().values().find(|waiter| waiter.client.id == client).cloned();
-        let Some(waiter) = found.filter(|waiter| waiter.end()) else { return false };
-        waiter.post(server.clock.now_ms(), |out| {
-            let mut reply = Reply::new(out, waiter.proto);
-            match error {
-                Some(error) => reply.error(error),
-                None => say_nothing(&mut reply, server, waiter.request.nothing),
-            }
-        });
-        server.stats.ran(waiter.command, Duration::ZERO, error);
-        waiter.client.call();
-        true
+        found.is_some_and(|waiter| release(server, &waiter, error))
     }
 
     /// Ends all waiting with an error and then the connections: what they wait for does not come here any more.
     pub fn end_all(&self, server: &Server, error: &Error) {
-        let all: Vec<_> = self.waiters.lock().values().map(|waiter| waiter.client.clone()).collect();
-        all.iter().for_each(|client| self.dismiss(server, client, error));
+        let all: Vec<_> = self.waiters.lock().values().cloned().collect();
+        all.iter().for_each(|waiter| dismiss(server, waiter, error));
     }
+}
 
-    fn dismiss(&self, server: &Server, client: &Shared, error: &Error) {
-        client.set_flag(ClientFlags::CLOSE_AFTER_REPLY, true);
-        self.unblock(server, client.id, Some(error));
+fn dismiss(server: &Server, waiter: &Waiter, error: &Error) {
+    waiter.client.set_flag(ClientFlags::CLOSE_AFTER_REPLY, true);
+    release(server, waiter, Some(error));
+}
+
+fn release(server: &Server, waiter: &Waiter, error: Option<&Error>) -> bool {
+    if !waiter.end() {
+        return false;
     }
+    waiter.post(server.clock.now_ms(), |out| {
+        let mut reply = Reply::new(out, waiter.proto);
+        match error {
+            Some(error) => reply.error(error),
+            None => say_nothing(&mut reply, server, waiter.request.nothing),
+        }
+    });
+    server.stats.ran(waiter.command, Duration::ZERO, error);
+    waiter.client.call();
+    true
 }
 
 fn say_nothing(reply: &mut Reply<'_>, server: &Server, nothing: Nothing) {
@@ -238,7 +244,7 @@ pub async fn wait(conn: &mut Connection, waiter: &Arc<Waiter>) -> io::Result<()>
     let server = conn.server.clone();
     if waiter.request.keys.is_empty() && server.is_replica() {
         // WAIT holds no locks: the role has changed since it asked for it, and before it could be told.
-        server.blocked.dismiss(&server, &waiter.client, &error::UNBLOCKED_BY_ROLE);
+        dismiss(&server, waiter, &error::UNBLOCKED_BY_ROLE);
     }
     let result = match waiter.request.nothing {
         Nothing::Acknowledged { offset, wanted } => tokio::select! {
