@@ -12,7 +12,7 @@
 //! # What holds everywhere
 //!
 //! - **Layers.** net → resp → command → keyspace → types. `rdb` knows bytes in, bytes out. Types know no clients, time or
-//!   replies. Only `net`, `replication::{link, master, wait}`, `migrate`, `control` and `cron` await. Nobody matches on a command's name
+//!   replies. Only `net`, `blocked`, `replication::{link, master, wait}`, `migrate`, `control` and `cron` await. Nobody matches on a command's name
 //!   outside its row; nobody but [`clock`] asks the time, nobody but [`world`] the operating system for chance. An I/O thread's
 //!   runtime has no timers: [`clock::sleep`] and the like have them kept by the control thread's (clippy.toml watches over it).
 //! - **One gate.** A stored value changes in [`keyspace::shard`] alone: there the running snapshot gets the old value first, WATCH
@@ -43,7 +43,7 @@
 //! | [`resp`] | requests in, replies out, requests for the log |
 //! | [`command`], [`commands`] | the table of commands and what COMMAND tells; a file per family, row and function together |
 //! | [`executor`] | gates → keys → shards → locks → handler → effects → log |
-//! | [`blocked`] | clients that wait for keys; serving them is `executor::waiting` |
+//! | [`blocked`] | clients that wait, for keys or for replicas; serving those of keys is `executor::waiting` |
 //! | [`types`] | the values: listpack, intset, hash trie (`map`), counted B+tree (`tree`), lists, streams, sketches; encodings and their limits |
 //! | [`keyspace`] | shards, the linear-hashing table, entries, the expiry index, SCAN's cursor, views |
 //! | [`replication`] | the log, PSYNC as a master, the link as a replica, WAIT |
