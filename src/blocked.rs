@@ -206,6 +206,8 @@ fn dismiss(server: &Server, waiter: &Waiter, error: &Error) {
     release(server, waiter, Some(error));
 }
 
+/// Ends a wait, if nobody else has, without serving it: with an error, or with what the client gets when its time is up. Returns
+/// whether it did.
 fn release(server: &Server, waiter: &Waiter, error: Option<&Error>) -> bool {
     if !waiter.end() {
         return false;
@@ -242,20 +244,22 @@ fn leave_queues(keyspace: &Keyspace, waiter: &Waiter) {
 /// The connection has ended meanwhile.
 pub async fn wait(conn: &mut Connection, waiter: &Arc<Waiter>) -> io::Result<()> {
     let server = conn.server.clone();
-    if waiter.request.keys.is_empty() && server.is_replica() {
-        // WAIT holds no locks: the role has changed since it asked for it, and before it could be told.
-        dismiss(&server, waiter, &error::UNBLOCKED_BY_ROLE);
-    }
     let result = match waiter.request.nothing {
-        Nothing::Acknowledged { offset, wanted } => tokio::select! {
-            biased;
-            () = crate::replication::wait::until_acknowledged(&server, offset, wanted) => {
-                end_with_nothing(conn, waiter);
-                Ok(())
+        Nothing::Acknowledged { offset, wanted } => {
+            if server.is_replica() {
+                // WAIT holds no locks: the role has changed since it asked for it, and before it could be told.
+                dismiss(&server, waiter, &error::UNBLOCKED_BY_ROLE);
             }
-            result = until_ended(conn, waiter) => result,
-        },
-        _ => until_ended(conn, waiter).await,
+            tokio::select! {
+                biased;
+                () = crate::replication::wait::until_acknowledged(&server, offset, wanted) => {
+                    release(&server, waiter, None);
+                    Ok(())
+                }
+                result = until_ended(conn, waiter) => result,
+            }
+        }
+        Nothing::NullArray => until_ended(conn, waiter).await,
     };
     while !waiter.end() && !waiter.has_ended() {
         // Somebody tries the command right now, under locks: that takes an instant.
@@ -268,17 +272,6 @@ pub async fn wait(conn: &mut Connection, waiter: &Arc<Waiter>) -> io::Result<()>
     result?;
     conn.client.shared.collect_mail(&mut conn.out);
     conn.flush()
-}
-
-/// Ends the wait, if nobody else has, with what the client gets then. Returns whether it did.
-fn end_with_nothing(conn: &mut Connection, waiter: &Waiter) -> bool {
-    let ends = waiter.end();
-    if ends {
-        let server = conn.server.clone();
-        conn.reply(|reply| say_nothing(reply, &server, waiter.request.nothing));
-        server.stats.ran(waiter.command, Duration::ZERO, None);
-    }
-    ends
 }
 
 async fn until_ended(conn: &mut Connection, waiter: &Waiter) -> io::Result<()> {
@@ -294,7 +287,7 @@ async fn until_ended(conn: &mut Connection, waiter: &Waiter) -> io::Result<()> {
             None => Some(wake.await),
         };
         let Some(wake) = woken.transpose()? else {
-            if !end_with_nothing(conn, waiter) {
+            if !release(&conn.server, waiter, None) {
                 // Served at the last moment, or tried in vain right now.
                 crate::net::outbox::yield_now().await;
             }

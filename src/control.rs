@@ -13,13 +13,14 @@ use crate::net::IoThreads;
 use crate::net::listener::{self, Listeners};
 use crate::persistence;
 use crate::replication::link::{self, Target};
+use crate::replication::wait;
 use crate::server::Server;
 use crate::snapshot::StartError;
 use parking_lot::Mutex;
 use std::io;
 use std::mem::ManuallyDrop;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
@@ -51,7 +52,6 @@ pub struct Lingering {
     asked: Mutex<Vec<oneshot::Sender<String>>>,
     /// Unix milliseconds until which it waits; 0: it does not.
     until_ms: AtomicI64,
-    waits: AtomicBool,
     over: Notify,
 }
 
@@ -70,7 +70,7 @@ impl Lingering {
 
     /// Gives it up (SHUTDOWN ABORT). Returns whether one was waiting.
     pub fn give_up(&self) -> bool {
-        let waits = self.waits.swap(false, Relaxed);
+        let waits = self.ends_waiting();
         if waits {
             self.over.notify_waiters();
         }
@@ -79,7 +79,13 @@ impl Lingering {
 
     /// How much longer it waits at most, if it does, milliseconds.
     pub fn left_ms(&self, now_ms: i64) -> Option<i64> {
-        self.waits.load(Relaxed).then(|| (self.until_ms.load(Relaxed) - now_ms).max(0))
+        let until_ms = self.until_ms.load(Relaxed);
+        (until_ms != 0).then(|| (until_ms - now_ms).max(0))
+    }
+
+    /// It waits no more. Returns whether it did.
+    fn ends_waiting(&self) -> bool {
+        self.until_ms.swap(0, Relaxed) != 0
     }
 
     fn refuse(&self, text: &str) {
@@ -366,29 +372,20 @@ async fn wait_for_replicas(server: &Arc<Server>, limit: Duration) -> bool {
         return true;
     }
     tracing::info!("Waiting for replicas before shutting down.");
-    crate::replication::wait::ask_for_acks(server);
+    wait::ask_for_acks(server);
     let end = server.log.end();
-    let all = async {
-        loop {
-            let acknowledged = server.hub.acknowledged.notified();
-            if in_step(end) {
-                return;
-            }
-            acknowledged.await;
-        }
-    };
+    let all = wait::until(server, || in_step(end));
     let lingering = &server.lingering;
     let over = lingering.over.notified();
     tokio::pin!(over);
     over.as_mut().enable();
     lingering.until_ms.store(server.clock.now_ms().saturating_add(limit.as_millis() as i64), Relaxed);
-    lingering.waits.store(true, Relaxed);
     tokio::select! {
         biased;
         () = over => {}
         _ = crate::clock::timeout(limit, all) => {}
     }
-    lingering.waits.swap(false, Relaxed)
+    lingering.ends_waiting()
 }
 
 /// What replicas lack.

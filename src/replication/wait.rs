@@ -18,9 +18,14 @@ pub fn ask_for_acks(server: &Server) {
 /// Waits until `wanted` replicas have acknowledged `offset`, for which they are asked.
 pub async fn until_acknowledged(server: &Server, offset: u64, wanted: usize) {
     ask_for_acks(server);
+    until(server, || server.hub.acked_by(offset) >= wanted).await;
+}
+
+/// Waits until `enough` says so, which is asked again whenever a replica has acknowledged something or gone.
+pub async fn until(server: &Server, enough: impl Fn() -> bool) {
     loop {
         let acknowledged = server.hub.acknowledged.notified();
-        if server.hub.acked_by(offset) >= wanted {
+        if enough() {
             return;
         }
         acknowledged.await;
