@@ -74,11 +74,8 @@ pub fn migrate(args: Args<'_>) -> FoundKeys {
                 _ => FoundKeys::new(),
             };
         }
-        at += match () {
-            () if args.is(at, "AUTH") => 2,
-            () if args.is(at, "AUTH2") => 3,
-            () => 1,
-        };
+        let words = if args.is(at, "AUTH") { 2 } else { 1 };
+        at += if args.is(at, "AUTH2") { 3 } else { words };
     }
     one
 }

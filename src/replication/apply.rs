@@ -105,7 +105,9 @@ fn run(
         }
         execute(client, server, args, out, PATIENCE)
             .unwrap_or_else(|_| unreachable!("a patient command waits"));
-        if let Some(Takeover::SaveFlushed { .. }) = client.takeover.take() {
+        if client.takeover.is_some()
+            && let Some(Takeover::SaveFlushed { .. }) = client.takeover.take()
+        {
             // While another snapshot runs, the save points see to it.
             let _ = background_save(server);
         }

@@ -375,9 +375,9 @@ impl Link<'_> {
         let (replica, server) = (self.replica, self.server);
         self.moved_at = Instant::now();
         let mut not_for_replicas = None;
-        let replconf = table().get(b"replconf").map_or(0, |command| command.id);
         self.conn.read_requests(|client: &mut Client, args: &[Arg<'_>]| match said(args) {
             Said::Acknowledged(offset) => {
+                let replconf = table().get(b"replconf").map_or(0, |command| command.id);
                 client.shared.last_command.store(replconf, Relaxed);
                 replica.ack(offset, server.clock.now_ms());
                 server.hub.acknowledged.notify_waiters();

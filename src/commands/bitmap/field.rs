@@ -139,13 +139,18 @@ impl Op {
 
     /// Does it write something new? In a string that has grown, whatever is written is.
     fn changes(self, bytes: &[u8], grown: bool) -> bool {
-        self.evaluate(bytes).1.is_some_and(|new| grown || new != self.field.read(bytes))
+        self.is_news(self.evaluate(bytes).1, bytes, grown)
+    }
+
+    /// Is what it writes, if it writes, something new?
+    fn is_news(self, new: Option<i64>, bytes: &[u8], grown: bool) -> bool {
+        new.is_some_and(|new| grown || new != self.field.read(bytes))
     }
 
     /// Returns whether it wrote something new.
     fn run(self, bytes: &mut [u8], grown: bool, reply: &mut Reply<'_>) -> bool {
         let (answer, new) = self.evaluate(bytes);
-        let changes = self.changes(bytes, grown);
+        let changes = self.is_news(new, bytes, grown);
         if let Some(new) = new {
             bits::write(bytes, self.field.offset, self.field.width, new as u64);
         }
