@@ -397,7 +397,7 @@ fn tell_of_replicas(server: &Server) {
     let lagging: Vec<_> = replicas.iter().filter(|replica| replica.acked() != Some(end)).collect();
     for replica in &lagging {
         let (state, behind, lag_secs) = match replica.acked() {
-            Some(acked) => ("online", end - acked, replica.lag_secs(now_ms)),
+            Some(acked) => ("online", end.saturating_sub(acked), replica.lag_secs(now_ms)),
             None => ("send_bulk", end, 0),
         };
         tracing::warn!(
