@@ -304,6 +304,19 @@ pub fn background_save(server: &Arc<Server>) -> Result<(), StartError> {
     save
 }
 
+/// Begins a background save, or has it begun when the snapshot that runs is over.
+pub fn background_save_soon(server: &Arc<Server>) {
+    server.persistence.scheduled.store(true, Relaxed);
+    begin_scheduled_save(server);
+}
+
+/// Begins the background save that is scheduled, if there is one and it may; one that cannot begin remains scheduled.
+pub fn begin_scheduled_save(server: &Arc<Server>) {
+    if persistence::scheduled_save_may_begin(server) && background_save(server).is_ok() {
+        server.persistence.scheduled.store(false, Relaxed);
+    }
+}
+
 async fn by_signal(server: &Arc<Server>, name: &str) -> bool {
     tracing::warn!("Received {name} scheduling shutdown...");
     let config = server.config.load();
@@ -444,5 +457,51 @@ pub fn write_pid_file(config: &Config) {
         && let Err(error) = std::fs::write(path, format!("{}\n", std::process::id()))
     {
         tracing::warn!("Failed to write PID file: {error}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::world::{Background, Steps, World};
+
+    type Works = Arc<Mutex<Vec<Steps>>>;
+
+    /// A server whose work in the background waits in a list.
+    fn server(directory: &std::path::Path) -> (Arc<Server>, Works) {
+        let works = Works::default();
+        let taken = works.clone();
+        let background = Background::Given(Arc::new(move |steps| taken.lock().push(steps)));
+        let world = World { background, directory: directory.into(), ..World::default() };
+        (Server::in_world(Config::default(), None, world), works)
+    }
+
+    fn finish(works: &Works) {
+        let mut steps = works.lock().remove(0);
+        while steps() {}
+    }
+
+    #[test]
+    fn a_save_is_told_of_when_the_next_may_begin_and_a_scheduled_one_waits_until_then() {
+        let directory = std::env::temp_dir().join(format!("redpoll-saves-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).expect("a directory");
+        let (server, works) = server(&directory);
+        let (sender, told) = std::sync::mpsc::channel();
+        let at_the_end = Arc::downgrade(&server);
+        let then = move |result: Result<(), String>| {
+            let server = at_the_end.upgrade().expect("it is held");
+            sender.send((result, server.snapshots.current().is_none())).expect("it is read");
+        };
+        persistence::save(&server, then).expect("nothing runs");
+        background_save_soon(&server);
+        assert_eq!(works.lock().len(), 1, "one at a time");
+        finish(&works);
+        assert_eq!(told.try_recv(), Ok((Ok(()), true)));
+        begin_scheduled_save(&server);
+        finish(&works);
+        assert_eq!(server.persistence.saves.load(Relaxed), 2);
+        begin_scheduled_save(&server);
+        assert_eq!(works.lock().len(), 0, "it was scheduled once");
+        std::fs::remove_dir_all(&directory).expect("it is there");
     }
 }

@@ -27,6 +27,7 @@ impl Cron {
         let now_ms = server.clock.now_ms();
         expire::run(server).await;
         server.stats.sample(now_ms);
+        crate::control::begin_scheduled_save(server);
         if now_ms - self.second_ms >= SECOND_MS {
             self.second_ms = now_ms;
             self.each_second(server, now_ms);
@@ -35,7 +36,7 @@ impl Cron {
 
     fn each_second(&mut self, server: &Arc<Server>, now_ms: i64) {
         if persistence::save_point_reached(server).is_some() {
-            // If another snapshot runs, the next turn tries again; a failure is logged and noted.
+            // A failure is logged and noted.
             let _ = crate::control::background_save(server);
         }
         self.ping_replicas(server, now_ms);

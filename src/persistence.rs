@@ -25,6 +25,8 @@ pub struct Persistence {
     pub last_bgsave_secs: AtomicI64,
     pub last_bgsave_try_ms: AtomicI64,
     pub saves: AtomicU64,
+    /// A background save is to begin as soon as no other snapshot runs.
+    pub scheduled: AtomicBool,
     /// `Server::changes` when the last successful save began.
     pub changes_at_save: AtomicU64,
     pub load_started_ms: AtomicI64,
@@ -45,6 +47,7 @@ impl Persistence {
             last_bgsave_secs: AtomicI64::new(-1),
             last_bgsave_try_ms: AtomicI64::new(0),
             saves: AtomicU64::new(0),
+            scheduled: AtomicBool::new(false),
             changes_at_save: AtomicU64::new(0),
             load_started_ms: AtomicI64::new(0),
             load_total_bytes: AtomicU64::new(0),
@@ -59,9 +62,15 @@ impl Persistence {
     pub fn last_bgsave_ok(&self) -> bool {
         self.last_bgsave_ok.load(Relaxed)
     }
+
+    /// Is it time for a save that nobody waits for? After a failed one it is not for a while.
+    fn may_try(&self, now_ms: i64) -> bool {
+        const RETRY_SECS: i64 = 5;
+        self.last_bgsave_ok() || (now_ms - self.last_bgsave_try_ms.load(Relaxed)) / 1000 > RETRY_SECS
+    }
 }
 
-/// Begins to write the RDB file. `then` is called on the snapshot's thread with the outcome.
+/// Begins to write the RDB file. `then` is called on the snapshot's thread with the outcome, when the next one may begin.
 ///
 /// # Errors
 /// Another snapshot runs, or the temporary file cannot be made.
@@ -80,7 +89,7 @@ pub fn save(
     let started = server.snapshots.start(server, order, move |server, snapshot| {
         let result = finish(snapshot, &temporary, &target);
         record(server, snapshot, changes, &result);
-        then(result);
+        move || then(result)
     });
     if let Err(StartError::Failed(error)) = &started {
         tracing::warn!("Failed opening the temp RDB file for saving: {}", error.0);
@@ -307,18 +316,24 @@ pub async fn reload(server: &Arc<Server>, order: Reload) -> Result<(), String> {
     tokio::task::spawn_blocking(load).await.map_err(|error| error.to_string())?
 }
 
-/// Is a save point reached?
+/// Is a save scheduled that may begin now?
+pub fn scheduled_save_may_begin(server: &Server) -> bool {
+    let state = &server.persistence;
+    state.scheduled.load(Relaxed)
+        && server.snapshots.current().is_none()
+        && !server.is_loading()
+        && state.may_try(server.clock.now_ms())
+}
+
+/// Is a save point reached? Not while a snapshot runs.
 pub fn save_point_reached(server: &Server) -> Option<(i64, i64)> {
-    const RETRY_SECS: i64 = 5;
     let state = &server.persistence;
     let config = server.config.load();
     if config.save.is_empty() || server.is_loading() {
         return None;
     }
     let now_ms = server.clock.now_ms();
-    let retry_ok =
-        state.last_bgsave_ok() || (now_ms - state.last_bgsave_try_ms.load(Relaxed)) / 1000 > RETRY_SECS;
-    if !retry_ok {
+    if !state.may_try(now_ms) || server.snapshots.current().is_some() {
         return None;
     }
     let changes = server.changes().saturating_sub(state.changes_at_save.load(Relaxed)) as i64;

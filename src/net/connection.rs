@@ -618,10 +618,11 @@ impl Connection {
                 }
                 self.answer(result);
             }
-            Some(Takeover::BackgroundSave { answered }) => {
-                let started = crate::control::background_save(&self.server);
-                match started {
-                    _ if answered => {}
+            Some(Takeover::BackgroundSave { answered: true }) => {
+                crate::control::background_save_soon(&self.server);
+            }
+            Some(Takeover::BackgroundSave { answered: false }) => {
+                match crate::control::background_save(&self.server) {
                     Ok(()) => self.reply(|reply| reply.simple(crate::commands::persistence::SAVE_STARTED)),
                     Err(StartError::Running) => self.fail(&error::SAVE_RUNNING),
                     Err(StartError::Failed(_)) => self.fail(&error::SAVE_FAILED),

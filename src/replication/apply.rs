@@ -5,7 +5,7 @@
 
 use crate::client::{Client, Kind, Shared, Takeover};
 use crate::command::{Lookup, table};
-use crate::control::background_save;
+use crate::control::background_save_soon;
 use crate::executor::{PATIENCE, execute};
 use crate::resp::parser::{Arg, Limits, Parser, Progress};
 use crate::resp::{Out, encode};
@@ -108,8 +108,7 @@ fn run(
         if client.takeover.is_some()
             && let Some(Takeover::SaveFlushed { .. }) = client.takeover.take()
         {
-            // While another snapshot runs, the save points see to it.
-            let _ = background_save(server);
+            background_save_soon(server);
         }
         report_error(server, args, out);
         out.clear();

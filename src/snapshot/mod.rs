@@ -115,15 +115,16 @@ impl Snapshots {
         self.over.notified()
     }
 
-    /// Begins one, on a thread of its own; `then` is called on that thread when it is over.
+    /// Begins one, on a thread of its own. `finish` is called on that thread when all is written, and what it returns when the
+    /// next one may begin: whoever is told earlier and begins one would be refused.
     ///
     /// # Errors
     /// Another one runs, or the file cannot be made.
-    pub fn start(
+    pub fn start<T: FnOnce()>(
         &self,
         server: &Arc<Server>,
         order: Order,
-        then: impl FnOnce(&Arc<Server>, &Snapshot) + Send + 'static,
+        finish: impl FnOnce(&Arc<Server>, &Snapshot) -> T + Send + 'static,
     ) -> Result<Arc<Snapshot>, StartError> {
         let starting = self.starting.lock();
         if self.current().is_some() {
@@ -133,16 +134,17 @@ impl Snapshots {
         drop(starting);
         let (server, running) = (server.clone(), snapshot.clone());
         let background = server.background.clone();
-        let mut then = Some(then);
+        let mut finish = Some(finish);
         background.start(
             "snapshot",
             Box::new(move || {
                 let more = walk.step();
-                if !more && let Some(then) = then.take() {
-                    then(&server, &running);
+                if !more && let Some(finish) = finish.take() {
+                    let then = finish(&server, &running);
                     *server.snapshots.current.lock() = None;
                     running.release_log(&server);
                     server.snapshots.over.notify_waiters();
+                    then();
                 }
                 more
             }),
@@ -160,7 +162,7 @@ impl Snapshots {
         }
         let directory = server.directory.clone();
         tracing::info!("Starting snapshot for SYNC with target: replicas sockets");
-        match self.start(server, Order { file: None, directory, for_replicas: true }, |_, _| {}) {
+        match self.start(server, Order { file: None, directory, for_replicas: true }, |_, _| || {}) {
             Ok(snapshot) => Ok(Snapshots::join_running(server, snapshot)),
             Err(StartError::Running) => Ok(Joined::Busy),
             Err(StartError::Failed(error)) => Err(error),
