@@ -1,6 +1,6 @@
 //! What the allocator knows.
 
-use tikv_jemalloc_ctl::{Access, AsName};
+use tikv_jemalloc_ctl::{Access, AsName, Name};
 
 /// Bytes that are allocated (`used_memory`); 0 where the allocator does not tell (tests).
 pub fn used_bytes() -> u64 {
@@ -20,13 +20,18 @@ pub fn resident_bytes() -> u64 {
 /// Hands the pages that nothing lies in back to the system (MEMORY PURGE): an arena that is told to keep none for any
 /// time does so at once. Arenas that are not in use, and have nothing to give, answer with an error.
 pub fn purge() {
-    let arenas = tikv_jemalloc_ctl::arenas::narenas::read().unwrap_or(0);
-    for arena in 0..arenas {
-        let name = format!("arena.{arena}.dirty_decay_ms\0");
+    for_each_arena(|decay_ms| {
         // The value is a C `ssize_t`.
-        if let Ok(usual_ms) = Access::<isize>::update(name.name(), 0) {
-            let _ = name.name().write(usual_ms);
+        if let Ok(usual_ms) = Access::<isize>::update(decay_ms, 0) {
+            let _ = decay_ms.write(usual_ms);
         }
+    });
+}
+
+/// Calls `with` with the name of each arena's decay time.
+fn for_each_arena(mut with: impl FnMut(&Name)) {
+    for arena in 0..tikv_jemalloc_ctl::arenas::narenas::read().unwrap_or(0) {
+        with(format!("arena.{arena}.dirty_decay_ms\0").name());
     }
 }
 
@@ -55,14 +60,14 @@ const DECAY_MS: isize = 500;
 /// Gives freed pages back to the system soon; by a thread of the allocator's if `background` (`jemalloc-bg-thread`) says so.
 /// To be called before other threads start, and after daemonizing.
 pub fn give_back_soon(background: bool) {
-    use tikv_jemalloc_ctl::{Access as _, AsName as _, background_thread};
-    // For arenas to come, and for those that are there: 4096 stands for all of them.
-    for name in [&b"arenas.dirty_decay_ms\0"[..], b"arena.4096.dirty_decay_ms\0"] {
-        if let Err(error) = name.name().write(DECAY_MS) {
-            tracing::debug!("The allocator keeps its decay: {error}");
-        }
+    if let Err(error) = b"arenas.dirty_decay_ms\0"[..].name().write(DECAY_MS) {
+        tracing::debug!("The allocator keeps its decay: {error}");
     }
-    if background && let Err(error) = background_thread::write(true) {
+    // The line above is about arenas to come. Of the others, those that are not in use answer with an error.
+    for_each_arena(|decay_ms| {
+        let _ = decay_ms.write(DECAY_MS);
+    });
+    if background && let Err(error) = tikv_jemalloc_ctl::background_thread::write(true) {
         tracing::debug!("The allocator has no background thread: {error}");
     }
 }

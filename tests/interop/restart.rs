@@ -2,7 +2,7 @@
 
 use super::compare::assert_converges;
 use super::load::{Expiry, Load, plant, plant_bulk};
-use super::topology::{Kind, Node, Topology, eventually};
+use super::topology::{Kind, Node, Topology, eventually, eventually_some};
 
 /// Commands written between the steps.
 const WRITES: u64 = 150;
@@ -140,8 +140,10 @@ pub fn shutdown_waits_for_who_lags(kinds: &[Kind]) {
     let mut watcher = topology.master().connect();
     second.send(&["SHUTDOWN", "NOSAVE"]).expect("send SHUTDOWN");
     eventually("both wait", || watcher.info("blocked_clients") == "2");
-    assert!(topology.master().log().contains("Waiting for replicas before shutting down."));
-    let left_ms: i64 = watcher.info("shutdown_in_milliseconds").parse().expect("a number");
+    topology.master().wait_for_log("Waiting for replicas before shutting down.");
+    let left_ms = eventually_some("the time is limited", || {
+        watcher.info("shutdown_in_milliseconds").parse::<i64>().ok()
+    });
     assert!((1..=3_600_000).contains(&left_ms), "{left_ms}");
     assert_eq!(topology.master().call("SHUTDOWN ABORT").text(), "OK");
     for asked in [&mut client, &mut second] {
@@ -155,7 +157,7 @@ pub fn shutdown_waits_for_who_lags(kinds: &[Kind]) {
     // (redis-server 7.0.15 crashes when the client that asked for the shutdown goes on.)
     assert_eq!(topology.master().call("INCR counter").int(), Some(2));
     topology.nodes[0].shut_down(&["NOSAVE", "NOW"]);
-    assert!(topology.master().log().contains("0 of 1 replicas are in sync when shutting down."));
+    topology.master().wait_for_log("0 of 1 replicas are in sync when shutting down.");
 }
 
 fn loaded(kinds: &[Kind]) -> Option<Topology> {

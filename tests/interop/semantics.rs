@@ -126,11 +126,10 @@ pub fn soft_output_limit_cuts_off(kinds: &[Kind]) {
     }
     fall_behind(&topology, &mut client, WRITES);
     eventually("the replica is cut off", || master.info("connected_slaves") == "0");
-    let log = master.log();
     let says_why = |line: &str| {
         line.contains(" Client id=") && line.ends_with(" for overcoming of output buffer limits.")
     };
-    assert!(log.lines().any(says_why), "the log does not say why:\n{log}");
+    eventually("the log says why", || master.log().lines().any(says_why));
     client.call(&["CONFIG", "SET", "client-output-buffer-limit", "replica 0 0 0"]);
     topology.links[0].stall(false);
     assert_converges(&topology);
@@ -172,7 +171,7 @@ pub fn masterauth_opens_requirepass(kinds: &[Kind]) {
     replica.follow(topology.links[0].port());
     eventually("the replica has tried", || topology.links[0].accepted() >= 2);
     assert_eq!(replica.info("master_link_status"), "down");
-    assert!(replica.log().contains("AUTH"), "the log does not say why:\n{}", replica.log());
+    replica.wait_for_log("AUTH");
     replica.call("CONFIG SET masterauth sesame");
     eventually("the link is up with the right password", || replica.link_is_up());
     assert_eq!(admin.call(&["CONFIG", "SET", "requirepass", ""]).text(), "OK");

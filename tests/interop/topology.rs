@@ -79,6 +79,18 @@ impl Node {
         self.server.log()
     }
 
+    /// Waits for a text in the log: what a client sees may come before the line that tells of it.
+    pub fn wait_for_log(&self, text: &str) {
+        eventually_ok(|| {
+            let log = self.log();
+            if log.contains(text) {
+                Ok(())
+            } else {
+                Err(format!("{self}'s log does not say {text:?}:\n{log}"))
+            }
+        });
+    }
+
     pub fn connect(&self) -> Client {
         self.server.connect()
     }
