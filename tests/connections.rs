@@ -289,3 +289,14 @@ fn a_client_sees_its_own_request_in_the_query_buffer() {
     let lines = other.line("CLIENT LIST").text();
     assert_eq!((lines.matches(" qbuf=0 ").count(), lines.matches(" qbuf=26 ").count()), (1, 1), "{lines}");
 }
+
+/// What the system would refuse as a time is no reason to refuse clients.
+#[test]
+fn any_keepalive_lets_clients_in() {
+    let server = Server::redpoll(&[]);
+    let mut client = server.connect();
+    for seconds in ["1", "32768", "100000", "2147483647"] {
+        assert_eq!(client.call(&["CONFIG", "SET", "tcp-keepalive", seconds]).text(), "OK");
+        assert_eq!(server.connect().line("PING").text(), "PONG", "{seconds}");
+    }
+}

@@ -169,6 +169,17 @@ async fn accept_unix(server: Arc<Server>, listener: UnixListener) {
     }
 }
 
+/// Has the system look after so many seconds of silence whether the peer is still there.
+fn keep_alive(stream: &tokio::net::TcpStream, seconds: u64) -> io::Result<()> {
+    /// The longest times that the system takes.
+    const MAX_SECONDS: u64 = 32_767;
+    let keepalive = TcpKeepalive::new()
+        .with_time(Duration::from_secs(seconds.min(MAX_SECONDS)))
+        .with_interval(Duration::from_secs((seconds / 3).clamp(1, MAX_SECONDS)))
+        .with_retries(3);
+    socket2::SockRef::from(stream).set_tcp_keepalive(&keepalive)
+}
+
 /// Accepting fails when file descriptors run out: better a pause than a loop.
 async fn back_off(error: &io::Error) {
     tracing::warn!("Accepting client connection: {}", text(error));
@@ -179,12 +190,7 @@ fn admit_tcp(server: &Arc<Server>, stream: tokio::net::TcpStream, peer: SocketAd
     stream.set_nodelay(true)?;
     let config = server.config.load();
     if config.tcp_keepalive > 0 {
-        let interval = Duration::from_secs(config.tcp_keepalive as u64);
-        let keepalive = TcpKeepalive::new()
-            .with_time(interval)
-            .with_interval((interval / 3).max(Duration::from_secs(1)))
-            .with_retries(3);
-        socket2::SockRef::from(&stream).set_tcp_keepalive(&keepalive)?;
+        keep_alive(&stream, config.tcp_keepalive as u64)?;
     }
     let local = stream.local_addr()?;
     let mut stream = stream.into_std()?;

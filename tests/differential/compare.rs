@@ -81,9 +81,8 @@ const RULES: &[Rule] = &[
     blank("DEBUG OBJECT", |_, reply| blank_fields(reply, DEBUG_FIELDS)),
     // The oracle counts the references of its queue, and forgets those of an integer that was copied.
     blank("OBJECT REFCOUNT", |_, reply| blank_ints(reply)),
-    // Without STORE, ALPHA compares as C's strings: what agrees up to a NUL comes in any order.
-    blank("SORT", |_, reply| cut_at_nul(reply)),
-    blank("SORT_RO", |_, reply| cut_at_nul(reply)),
+    blank("SORT", blank_sorted),
+    blank("SORT_RO", blank_sorted),
     // What a compressor makes of it is its own choice, and a table has no order.
     blank("DUMP", |_, reply| unpack(reply)),
 ];
@@ -203,6 +202,19 @@ fn blank_scan(args: &[Vec<u8>], reply: &mut Value) {
             blank_bulks(&mut parts[0]);
         }
         _ => {}
+    }
+}
+
+/// Without STORE, ALPHA compares as C's strings: what agrees up to a NUL comes in any order, and so does what GET finds for it.
+fn blank_sorted(args: &[Vec<u8>], reply: &mut Value) {
+    let says = |option: &[u8]| args.iter().any(|arg| arg.eq_ignore_ascii_case(option));
+    cut_at_nul(reply);
+    if !says(b"ALPHA") || !says(b"GET") {
+        return;
+    }
+    match reply {
+        Value::Array(items) if says(b"LIMIT") => items.fill(Value::Null),
+        _ => sort_items(reply),
     }
 }
 
@@ -414,7 +426,11 @@ mod tests {
         check("SCAN 0", "*2\r\n$1\r\n0\r\n*0\r\n", "*2\r\n:7\r\n*0\r\n", false);
         check("CLIENT LIST", "$10\r\nid=3 db=1\n\r\n", "$10\r\nid=4 db=2\n\r\n", false);
         check("RANDOMKEY", "$1\r\na\r\n", "$-1\r\n", false);
-        check("SORT k ALPHA", "*2\r\n$1\r\na\r\n$1\r\nb\r\n", "*2\r\n$1\r\nb\r\n$1\r\na\r\n", false);
+        let (ab, ba) = ("*2\r\n$1\r\na\r\n$1\r\nb\r\n", "*2\r\n$1\r\nb\r\n$1\r\na\r\n");
+        check("SORT k ALPHA", ab, ba, false);
+        check("SORT k GET #", ab, ba, false);
+        check("SORT k ALPHA GET k*", ab, "*2\r\n$1\r\na\r\n$1\r\nc\r\n", false);
+        check("SORT k ALPHA GET k* LIMIT 0 2", ab, "*1\r\n$1\r\na\r\n", false);
     }
 
     #[test]
@@ -425,6 +441,8 @@ mod tests {
         check("PEXPIRETIME k", ":1700000000000\r\n", ":1700000000400\r\n", true);
         check("SCAN 0", "*2\r\n$1\r\n0\r\n*0\r\n", "*2\r\n$1\r\n7\r\n*1\r\n+a\r\n", true);
         check("SORT k ALPHA", "*2\r\n$0\r\n\r\n$1\r\n\0\r\n", "*2\r\n$1\r\n\0\r\n$0\r\n\r\n", true);
+        check("SORT k alpha GET k*", "*2\r\n$-1\r\n$1\r\na\r\n", "*2\r\n$1\r\na\r\n$-1\r\n", true);
+        check("SORT k alpha GET k* LIMIT 0 1", "*1\r\n$-1\r\n", "*1\r\n$1\r\na\r\n", true);
         check("HSCAN k 0 COUNT 2", "*2\r\n$1\r\n0\r\n*0\r\n", "*2\r\n$1\r\n7\r\n*2\r\n+a\r\n+1\r\n", true);
         check("CLIENT LIST", "$10\r\nid=3 db=1\n\r\n", "$11\r\nid=44 db=1\n\r\n", true);
         check("DEBUG OBJECT k", "+Value at:0x1 encoding:int\r\n", "+Value at:0x2 encoding:int\r\n", true);

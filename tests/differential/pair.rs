@@ -38,7 +38,7 @@ pub const CHANGED_DIRECTIVES: &[(&str, &str)] = &[
     ("hash-max-listpack-entries", "128"),
     ("proto-max-bulk-len", "536870912"),
     ("hll-sparse-max-bytes", "3000"),
-    ("timeout", "0"),
+    ("tcp-keepalive", "300"),
 ];
 
 /// One command on one of the paired connections.
@@ -511,7 +511,8 @@ impl Side {
             admin.send_raw(&bytes)?;
             questions.iter().map(|_| admin.read_reply().map(|reply| reply.value)).collect()
         };
-        let answers = answers(&mut self.admin).unwrap_or_else(|error| panic!("at a checkpoint: {error}"));
+        let answers = answers(&mut self.admin)
+            .unwrap_or_else(|error| panic!("{}, at a checkpoint: {error}", self.server.addr()));
         questions.into_iter().zip(answers).collect()
     }
 }
