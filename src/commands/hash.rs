@@ -16,6 +16,7 @@ use crate::command::{Acl, Flags, Group, KeyFlags, KeySpec, Row};
 use crate::error::Error;
 use crate::executor::Call;
 use crate::keyspace::events::{Class, Event};
+use crate::resp::Reply;
 use crate::types::Limits;
 use crate::types::element::Element;
 use crate::types::hash::{Expiry, Field, Hash, Inserted};
@@ -166,13 +167,26 @@ fn reply_values<'c>(
     let as_of_ms = call.view.elements_as_of_ms();
     let hash = call.view.object::<Hash>(call.args.at(1))?;
     call.reply.array(names.len());
-    for name in names {
-        match hash.as_ref().and_then(|hash| hash.get(name, as_of_ms)) {
-            Some(value) => call.reply.element(value),
-            None => call.reply.null(),
-        }
+    match hash {
+        Some(hash) => write_values(&mut call.reply, &hash, names, as_of_ms),
+        None => names.for_each(|_| call.reply.null()),
     }
     Ok(())
+}
+
+/// The fields' values as elements of a reply.
+fn write_values<'c>(
+    reply: &mut Reply<'_>,
+    hash: &Hash,
+    names: impl Iterator<Item = &'c [u8]>,
+    as_of_ms: i64,
+) {
+    for name in names {
+        match hash.get(name, as_of_ms) {
+            Some(value) => reply.element(value),
+            None => reply.null(),
+        }
+    }
 }
 
 const HDEL: Row =

@@ -104,6 +104,7 @@ struct Shards {
     hits: u64,
     misses: u64,
     expired: u64,
+    expired_fields: u64,
     dirty: u64,
     /// Keys to which clients of a replica gave a time.
     own_expires: usize,
@@ -114,6 +115,8 @@ struct Shards {
 struct Database {
     keys: usize,
     expires: usize,
+    /// Hashes with fields that expire.
+    with_expiring_fields: usize,
     /// Sum of the remaining times to live, milliseconds.
     ttl_ms: i128,
 }
@@ -122,7 +125,8 @@ impl Shards {
     fn sum(call: &mut Call<'_, '_>) -> Shards {
         let now_ms = call.view.now_ms();
         let databases = vec![Database::default(); usize::from(call.view.databases())];
-        let mut sum = Shards { hits: 0, misses: 0, expired: 0, dirty: 0, own_expires: 0, databases };
+        let mut sum =
+            Shards { hits: 0, misses: 0, expired: 0, expired_fields: 0, dirty: 0, own_expires: 0, databases };
         call.for_each_shard(|shard| sum.add(shard, now_ms));
         sum
     }
@@ -131,24 +135,29 @@ impl Shards {
         self.hits += shard.stats.hits;
         self.misses += shard.stats.misses;
         self.expired += shard.stats.expired;
+        self.expired_fields += shard.stats.expired_fields;
         self.dirty += shard.stats.dirty;
         for (number, sum) in self.databases.iter_mut().enumerate() {
             let db = shard.db(number as u16);
             sum.keys += db.len();
             sum.expires += db.expires();
+            sum.with_expiring_fields += db.with_expiring_fields();
             self.own_expires += db.own_expires();
             sum.ttl_ms += i128::from(db.expiry().mean_ttl_ms(now_ms)) * db.expires() as i128;
         }
     }
 }
 
-/// `# Keyspace`: the databases that hold something.
+/// `# Keyspace`: the databases that hold something; `subexpiry` came with the fields that expire (7.4).
 fn keyspace(info: &Info<'_>, lines: &mut Lines) {
     for (number, db) in info.shards.databases.iter().enumerate().filter(|(_, db)| db.keys > 0) {
         let average = db.ttl_ms / (db.expires.max(1) as i128);
         lines.put(
             format_args!("db{number}"),
-            format_args!("keys={},expires={},avg_ttl={average}", db.keys, db.expires),
+            format_args!(
+                "keys={},expires={},avg_ttl={average},subexpiry={}",
+                db.keys, db.expires, db.with_expiring_fields
+            ),
         );
     }
 }
@@ -216,7 +225,7 @@ mod tests {
             "total_connections_received total_commands_processed instantaneous_ops_per_sec total_net_input_bytes \
      total_net_output_bytes total_net_repl_input_bytes total_net_repl_output_bytes instantaneous_input_kbps \
      instantaneous_output_kbps instantaneous_input_repl_kbps instantaneous_output_repl_kbps \
-     rejected_connections sync_full sync_partial_ok sync_partial_err expired_keys expired_stale_perc \
+     rejected_connections sync_full sync_partial_ok sync_partial_err expired_keys expired_subkeys expired_stale_perc \
      expired_time_cap_reached_count expire_cycle_cpu_milliseconds evicted_keys evicted_clients \
      total_eviction_exceeded_time current_eviction_exceeded_time keyspace_hits keyspace_misses pubsub_channels \
      pubsub_patterns pubsubshard_channels latest_fork_usec total_forks migrate_cached_sockets \
@@ -281,7 +290,7 @@ mod tests {
         bench.run("set c 1");
         bench.run("get c");
         bench.run("get nope");
-        let keys = "db0:keys=2,expires=0,avg_ttl=0 db3:keys=1,expires=0,avg_ttl=0";
+        let keys = "db0:keys=2,expires=0,avg_ttl=0,subexpiry=0 db3:keys=1,expires=0,avg_ttl=0,subexpiry=0";
         assert_eq!(bench.run("info keyspace").split_once("Keyspace ").unwrap().1.trim_end(), keys);
         let stats = bench.run("info stats");
         assert_eq!(

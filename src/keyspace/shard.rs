@@ -70,6 +70,11 @@ impl Db {
         self.expiry.len()
     }
 
+    /// Number of hashes with fields that expire.
+    pub fn with_expiring_fields(&self) -> usize {
+        self.fields.len()
+    }
+
     /// Number of keys to which clients of a replica gave their time.
     pub fn own_expires(&self) -> usize {
         self.own.as_deref().map_or(0, OwnExpiries::len)
@@ -92,6 +97,8 @@ pub struct ShardStats {
     pub hits: u64,
     pub misses: u64,
     pub expired: u64,
+    /// Fields of hashes.
+    pub expired_fields: u64,
     /// Changes to the data set since the start.
     pub dirty: u64,
 }

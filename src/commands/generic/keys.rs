@@ -58,8 +58,11 @@ const TOUCH: Row = Row::new("touch", -2, Group::Generic, "3.2.1", touch)
     .keys(LOOKED_AT)
     .tips(SUMMED);
 
+/// Touches even for a client that otherwise does not (CLIENT NO-TOUCH).
 fn touch(call: &mut Call<'_, '_>) -> Result<(), Error> {
+    let no_touch = std::mem::take(&mut call.view.moment.no_touch);
     let touched = call.args.from(1).filter(|key| call.view.read(key).is_some()).count();
+    call.view.moment.no_touch = no_touch;
     call.reply.len(touched);
     Ok(())
 }

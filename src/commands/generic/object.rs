@@ -187,6 +187,8 @@ mod tests {
             ("restore k 0 x", 10),
             ("client no-touch on", 10),
             ("set k v", 10),
+            ("touch k", 11),
+            ("get k", 11),
         ] {
             bench.run(line);
             bench.check("object freq k", &format!(":{frequency}"));

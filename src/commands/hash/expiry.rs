@@ -135,8 +135,7 @@ pub(super) fn propagate_fields(call: &mut Call<'_, '_>, command: &[u8], names: &
 
 fn set_expiry(call: &mut Call<'_, '_>, base_ms: i64, unit_ms: i64) -> Result<(), Error> {
     let (args, as_of_ms) = (call.args, call.view.elements_as_of_ms());
-    // A wrong type is told before wrong arguments.
-    call.view.object::<Hash>(args.at(1))?;
+    call.view.check_type::<Hash>(args.at(1))?;
     let at_ms = time_ms(args.at(2), base_ms, unit_ms, call.command.row.name)?;
     let (condition, at) = Condition::parse(args, 3);
     let names = fields(args, at, error::NUM_FIELDS_NOT_POSITIVE)?;
@@ -185,7 +184,7 @@ fn reply_ints(call: &mut Call<'_, '_>, answers: &[i64]) {
     answers.iter().for_each(|answer| call.reply.int(*answer));
 }
 
-pub(super) const HTTL: Row = getter("httl", httl).tips(&["nondeterministic_output"]);
+pub(super) const HTTL: Row = getter("httl", httl);
 pub(super) const HPTTL: Row = getter("hpttl", hpttl).tips(&["nondeterministic_output"]);
 pub(super) const HEXPIRETIME: Row = getter("hexpiretime", hexpiretime);
 pub(super) const HPEXPIRETIME: Row = getter("hpexpiretime", hpexpiretime);
@@ -229,7 +228,7 @@ pub(super) const HPERSIST: Row =
 
 fn hpersist(call: &mut Call<'_, '_>) -> Result<(), Error> {
     let (args, as_of_ms) = (call.args, call.view.elements_as_of_ms());
-    call.view.object::<Hash>(args.at(1))?;
+    call.view.check_type::<Hash>(args.at(1))?;
     let names = fields(args, 2, error::FIELDS_NOT_POSITIVE)?;
     let mut answers = Vec::with_capacity(names.len());
     if let Some(mut edit) = call.view.object_mut::<Hash>(args.at(1), PERSIST_EVENT)? {

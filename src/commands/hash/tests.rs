@@ -296,6 +296,53 @@ fn due_fields_are_gone_and_deleted() {
 }
 
 #[test]
+fn expired_fields_and_hashes_that_have_such_are_counted() {
+    let mut bench = Bench::new();
+    bench.run("hset h a 1 b 2 c 3");
+    bench.run("hpexpire h 10 fields 2 a b");
+    assert!(bench.run("info keyspace").contains("db0:keys=1,expires=0,avg_ttl=0,subexpiry=1"));
+    bench.server.clock.freeze(NOW_MS + 11);
+    bench.check("hlen h", ":1");
+    assert!(bench.run("info stats").contains(" expired_subkeys:2 "));
+    assert!(bench.run("info keyspace").contains("db0:keys=1,expires=0,avg_ttl=0,subexpiry=0"));
+}
+
+/// What only a write asks for is no hit, no miss and no read that misses.
+#[test]
+fn one_look_up_is_counted_for_what_is_read() {
+    let reads = [
+        "hgetex h fields 1 a",
+        "hgetex h ex 10 fields 1 a",
+        "hgetex h persist fields 1 a",
+        "httl h fields 1 a",
+    ];
+    let writes = [
+        "hexpire h 100 fields 1 a",
+        "hpersist h fields 1 a",
+        "hgetdel h fields 1 none",
+        "hsetex h fnx fields 1 a 1",
+        "hsetex h fxx fields 1 a 1",
+    ];
+    for (lines, counted) in [(&reads[..], 1), (&writes[..], 0)] {
+        for line in lines {
+            let mut bench = Bench::new();
+            let counts = |bench: &mut Bench| {
+                let stats = bench.run("info stats");
+                ["keyspace_hits:", "keyspace_misses:"].map(|name| {
+                    let at = stats.find(name).expect("it is there") + name.len();
+                    stats[at..].split(' ').next().and_then(|n| n.parse::<u64>().ok()).expect("a number")
+                })
+            };
+            bench.run(line);
+            assert_eq!(counts(&mut bench), [0, counted], "{line}");
+            bench.run("hset h a 1");
+            bench.run(line);
+            assert_eq!(counts(&mut bench), [counted, counted], "{line}");
+        }
+    }
+}
+
+#[test]
 fn getting_and_deleting() {
     check_log("hgetdel h fields 3 a none b", "*3 $1 1 $-1 $3 two", "HDEL h a b");
     check_log("hgetdel h fields 3 a b c; exists h", ":0", "");

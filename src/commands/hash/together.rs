@@ -7,8 +7,8 @@ use super::expiry::{
     EXPIRE_EVENT, PERSIST_EVENT, expire_field, fields, is_past, persist_field, propagate_expiry,
     propagate_fields, time_ms,
 };
-use super::{DELETED, FAST_WRITE, RW_DELETE, RW_UPDATE, SET, live_field, reply_values, row, set_field};
-use crate::command::{Flags, Row};
+use super::{DELETED, FAST_WRITE, RW_UPDATE, SET, live_field, reply_values, row, set_field, write_values};
+use crate::command::{Flags, KeyFlags, KeySpec, Row};
 use crate::error::{self, Error};
 use crate::executor::{Args, Call};
 use crate::resp::parser::number;
@@ -16,11 +16,20 @@ use crate::types::hash::{Expiry, Hash};
 
 const FAST_UPDATE: Flags = Flags::WRITE.union(Flags::FAST);
 
-pub(super) const HGETDEL: Row = row("hgetdel", -5, "8.0.0", hgetdel).flags(FAST_UPDATE).keys(RW_DELETE);
+const READ_AND_DELETED: &[KeySpec] =
+    &[KeySpec::one(1, KeyFlags::RW.union(KeyFlags::ACCESS).union(KeyFlags::DELETE))];
+
+const READ_AND_UPDATED: &[KeySpec] = &[KeySpec {
+    notes: Some("RW and UPDATE because it changes the TTL"),
+    ..KeySpec::one(1, KeyFlags::RW.union(KeyFlags::ACCESS).union(KeyFlags::UPDATE))
+}];
+
+pub(super) const HGETDEL: Row =
+    row("hgetdel", -5, "8.0.0", hgetdel).flags(FAST_UPDATE).keys(READ_AND_DELETED);
 
 fn hgetdel(call: &mut Call<'_, '_>) -> Result<(), Error> {
     let (args, as_of_ms) = (call.args, call.view.elements_as_of_ms());
-    call.view.object::<Hash>(args.at(1))?;
+    call.view.check_type::<Hash>(args.at(1))?;
     let names = fields(args, 2, error::FIELDS_NOT_POSITIVE)?;
     call.reply.array(names.len());
     let mut deleted = Vec::new();
@@ -157,22 +166,26 @@ fn words_of_fields<'c>(
     Ok(words.collect())
 }
 
-pub(super) const HGETEX: Row = row("hgetex", -5, "8.0.0", hgetex).flags(FAST_UPDATE).keys(RW_UPDATE);
+pub(super) const HGETEX: Row = row("hgetex", -5, "8.0.0", hgetex).flags(FAST_UPDATE).keys(READ_AND_UPDATED);
 
 fn hgetex(call: &mut Call<'_, '_>) -> Result<(), Error> {
-    call.view.object::<Hash>(call.args.at(1))?;
+    call.view.check_type::<Hash>(call.args.at(1))?;
     let options = Options::parse(call, &HGETEX_GRAMMAR)?;
-    reply_values(call, options.fields.iter().copied())?;
     let (key, as_of_ms) = (call.args.at(1), call.view.elements_as_of_ms());
     let (event, at_ms) = match options.time {
-        TimeOption::Unsaid | TimeOption::Keep => return Ok(()),
+        TimeOption::Unsaid | TimeOption::Keep => return reply_values(call, options.fields.iter().copied()),
         TimeOption::Persist => (PERSIST_EVENT, None),
         TimeOption::At(at_ms) if is_past(call, at_ms) => (DELETED, Some(at_ms)),
         TimeOption::At(at_ms) => (EXPIRE_EVENT, Some(at_ms)),
     };
-    let Some(mut edit) = call.view.object_mut::<Hash>(key, event)? else { return Ok(()) };
+    call.reply.array(options.fields.len());
+    let Some(mut edit) = call.view.object_read_mut::<Hash>(key, event)? else {
+        options.fields.iter().for_each(|_| call.reply.null());
+        return Ok(());
+    };
     let mut changed = Vec::new();
     edit.change(|hash| {
+        write_values(&mut call.reply, hash, options.fields.iter().copied(), as_of_ms);
         changed.extend(options.fields.iter().copied().filter(|name| match at_ms {
             None => persist_field(hash, name, as_of_ms) == 1,
             Some(at_ms) => {
@@ -202,7 +215,7 @@ fn propagate_persist(call: &mut Call<'_, '_>, names: &[&[u8]]) {
 pub(super) const HSETEX: Row = row("hsetex", -6, "8.0.0", hsetex).flags(FAST_WRITE).keys(RW_UPDATE);
 
 fn hsetex(call: &mut Call<'_, '_>) -> Result<(), Error> {
-    call.view.object::<Hash>(call.args.at(1))?;
+    call.view.check_type::<Hash>(call.args.at(1))?;
     let options = Options::parse(call, &HSETEX_GRAMMAR)?;
     let set = may_set(call, &options)?;
     if set {
@@ -220,7 +233,7 @@ fn may_set(call: &mut Call<'_, '_>, options: &Options<'_>) -> Result<bool, Error
         return Ok(true);
     }
     let as_of_ms = call.view.elements_as_of_ms();
-    let hash = call.view.object::<Hash>(call.args.at(1))?;
+    let hash = call.view.peek_object::<Hash>(call.args.at(1))?;
     let is_there =
         |pair: &[&[u8]]| hash.as_ref().is_some_and(|hash| live_field(hash, pair[0], as_of_ms).is_some());
     let mut pairs = options.fields.chunks_exact(2);

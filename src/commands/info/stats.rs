@@ -15,6 +15,7 @@ pub fn stats(info: &Info<'_>, lines: &mut Lines) {
     lines.put("sync_partial_ok", stats.sync_partial_ok.load(Relaxed));
     lines.put("sync_partial_err", stats.sync_partial_err.load(Relaxed));
     lines.put("expired_keys", info.shards.expired);
+    lines.put("expired_subkeys", info.shards.expired_fields);
     lines.put("expired_stale_perc", "0.00");
     lines.put("expired_time_cap_reached_count", 0);
     lines.put("expire_cycle_cpu_milliseconds", 0);

@@ -83,6 +83,10 @@ fn xackdel(call: &mut Call<'_, '_>) -> Result<(), Error> {
                 (false, group.acknowledge(*id))
             });
             if !was_pending {
+                if policy == References::Delete && edit.get(*id).is_none() {
+                    // Other groups' references to what is not there go all the same.
+                    done.delete(&mut edit, *id, policy);
+                }
                 return UNKNOWN;
             }
             acknowledged.push((name.into(), *id));

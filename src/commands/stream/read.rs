@@ -1,7 +1,7 @@
 //! XREAD and XREADGROUP: several streams at once, and waiting for what comes.
 //!
-//! A client that waits runs the same request again when a stream changes. `$` and `+` mean the stream's end when the request
-//! came, so they are replaced by that ID in the request that is kept.
+//! A client that waits runs the same request again when a stream changes. `$` means the stream's end when the request
+//! came, so it is replaced by that ID in the request that is kept.
 
 use super::{READ, Requests, SILENT, event, limit, reply_entry, reply_range, strict_id};
 use crate::blocked::{Nothing, Request};
@@ -9,7 +9,7 @@ use crate::client::OwnedArg;
 use crate::command::{Acl, Begin, Find, Flags, Group, KeySpec, Row};
 use crate::error::{self, Error};
 use crate::executor::{Args, Call};
-use crate::keyspace::entry::{Entry, Reading};
+use crate::keyspace::entry::Reading;
 use crate::keyspace::{Edit, View};
 use crate::resp::{Out, Proto, Reply};
 use crate::types::stream::{ConsumerNumber, Pending, Stream, StreamId};
@@ -136,7 +136,7 @@ fn xread(call: &mut Call<'_, '_>) -> Result<(), Error> {
 /// The stream at a key, looked up for reading. Who has waited is served without a trace: its look-ups were counted when it came.
 fn stream_at<'v>(call: &'v mut Call<'_, '_>, key: &[u8]) -> Result<Option<Reading<'v, Stream>>, Error> {
     if call.client.stands_in {
-        return call.view.peek(key).map(Entry::object).transpose();
+        return call.view.peek_object(key);
     }
     call.view.object(key)
 }
@@ -179,7 +179,8 @@ fn wait(call: &mut Call<'_, '_>, options: &Options<'_>, starts: &[StreamId]) -> 
     let mut args: Vec<OwnedArg> = call.args.0.iter().map(OwnedArg::from).collect();
     for (index, start) in starts.iter().enumerate() {
         let at = options.keys_at + options.keys + index;
-        if matches!(call.args.at(at), b"$" | b"+") {
+        // `$` is what it was when the client came; `+` is the last entry of when it is served.
+        if call.args.at(at) == b"$" {
             args[at] = OwnedArg::from(&crate::resp::parser::Arg::Slice(start.text().as_ref()));
         }
     }

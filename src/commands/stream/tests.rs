@@ -273,6 +273,18 @@ fn what_is_newer() {
     ]);
 }
 
+/// XREAD's `+` is one entry for who has waited, too: the last one there is then.
+#[test]
+fn the_last_entry_of_what_comes() {
+    let mut bench = Bench::new();
+    let mut waiting = Bench::client(&bench.server);
+    assert_eq!(Bench::run_as(&bench.server, &mut waiting, "xread block 0 streams s +"), "");
+    ["multi", "xadd s 1-0 a b", "xadd s 2-0 a b", "exec"].iter().for_each(|line| {
+        bench.run(line);
+    });
+    assert_eq!(Bench::mail(&waiting), "*1 *2 $1 s *1 *2 $3 2-0 *2 $1 a $1 b");
+}
+
 /// Known by their documentation (8.2).
 #[test]
 fn deleting_with_an_eye_on_groups() {
@@ -304,6 +316,13 @@ fn deleting_with_an_eye_on_groups() {
         ("xackdel s h keepref ids 1 1-0", "*1 :1"),
         ("xdelex s delref ids 1 2-0", "*1 :-1"),
         ("xpending s h", "*4 :0 $-1 $-1 *-1"),
+    ]);
+    check(&[
+        ("xack s g 1-0 2-0", ":2"),
+        ("xdel s 1-0", ":1"),
+        ("xackdel s g delref ids 2 1-0 2-0", "*2 :-1 :-1"),
+        ("xpending s h", "*4 :1 $3 2-0 $3 2-0 *1 *2 $1 c $1 1"),
+        ("xlen s", ":1"),
     ]);
     check(&[
         ("xack s g 1-0", ":1"),

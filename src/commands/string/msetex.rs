@@ -17,7 +17,8 @@ pub(super) const MSETEX: Row = Row::new("msetex", -4, Group::String, "8.4.0", ms
         begin: Begin::Index(1),
         find: Find::KeyNum { index: 0, first: 1, step: 2 },
         notes: None,
-    }]);
+    }])
+    .tips(&["request_policy:multi_shard", "response_policy:all_succeeded"]);
 
 struct Options<'c> {
     only: Option<Only<'c>>,

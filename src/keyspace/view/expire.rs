@@ -77,6 +77,7 @@ impl View<'_> {
         self.changes = changes;
         let dropped = fields.len();
         if dropped > 0 {
+            self.shard(hash).stats.expired_fields += dropped as u64;
             self.expired.push(ExpiredKey { db, key: key.into(), fields });
         }
         dropped

@@ -126,6 +126,22 @@ impl View<'_> {
         self.shard(hash).at(db, at).object().map(Some)
     }
 
+    /// As [`View::object`], without a trace.
+    ///
+    /// # Errors
+    /// `WRONGTYPE` when a value of another type is there.
+    pub fn peek_object<T: ObjectType>(&mut self, key: &[u8]) -> Result<Option<Reading<'_, T>>, Error> {
+        self.peek(key).map(Entry::object).transpose()
+    }
+
+    /// Nothing or a value of type `T` is under this key: for commands that tell a wrong type before wrong arguments.
+    ///
+    /// # Errors
+    /// `WRONGTYPE` when a value of another type is there.
+    pub fn check_type<T: ObjectType>(&mut self, key: &[u8]) -> Result<(), Error> {
+        self.peek_object::<T>(key).map(|_| ())
+    }
+
     /// The time by which elements are there or not: those due before it are invisible. The master's stream sees all.
     #[inline]
     pub fn elements_as_of_ms(&self) -> i64 {
