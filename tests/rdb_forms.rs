@@ -131,6 +131,12 @@ fn listpacks() {
     // -inf, 1 and 2.5, as 7.0.15 dumps them.
     let zset = b"\x1d\x1d\0\0\0\x06\0\x81c\x02\x84-inf\x05\x81a\x02\x01\x01\x81b\x02\x832.5\x04\xff";
     check(&[b"\x11", &zset[..]].concat(), "listpack: c=-inf a=1 b=2.5");
+    // Scores beyond a double are infinite or zero; a set that would not read them does not keep them as they are.
+    for (text, score) in [("1e400", "inf"), ("-1e400", "-inf"), ("1e-9999", "0"), ("-1e-999", "0")] {
+        let len = text.len() as u8;
+        let bytes = [0x11, 12 + len, 12 + len, 0, 0, 0, 2, 0, 0x81, b'a', 2, 0x80 + len];
+        check(&[&bytes, text.as_bytes(), &[len + 1, 0xff]].concat(), &format!("listpack: a={score}"));
+    }
     let nodes = [b"\x12\x02\x02", &pairs[..], b"\x01\x05large"].concat();
     check(&nodes, "listpack: f v g 12 large");
     // A score that is no number; fields and members that come twice.

@@ -9,13 +9,14 @@ use super::error::Fault;
 use super::legacy::ziplist::Ziplist;
 use super::legacy::zipmap::Zipmap;
 use crate::types::Limits;
+use crate::types::double;
 use crate::types::element::Element;
 use crate::types::hash::{Expiry, Hash, Inserted};
 use crate::types::intset::Intset;
 use crate::types::list::{self, List};
 use crate::types::listpack::Listpack;
 use crate::types::set::Set;
-use crate::types::zset::Zset;
+use crate::types::zset::{self, Zset};
 
 const DUPLICATE_MEMBER: Fault = Fault::Corrupt("Duplicate set members detected");
 const DUPLICATE_SCORED: Fault = Fault::Corrupt("Duplicate zset fields detected");
@@ -225,11 +226,11 @@ fn are_keys<'e>(elements: impl Iterator<Item = Element<'e>> + Clone, limits: &Li
     hashes.windows(2).all(|pair| pair[0] != pair[1])
 }
 
-/// Do members and scores ascend by score, then by member?
+/// Do members and scores ascend by score, then by member, each score being one that a packed set reads?
 fn is_sorted<'e>(mut elements: impl Iterator<Item = Element<'e>>) -> bool {
     let mut before: Option<(f64, Element<'e>)> = None;
     while let Some(member) = elements.next() {
-        let Some(score) = elements.next().and_then(score_of) else { return false };
+        let Some(score) = elements.next().and_then(zset::score_of) else { return false };
         let ascends = before.is_none_or(|(before, other)| {
             before < score || before == score && member.cmp_bytes(&other.to_vec()).is_gt()
         });
@@ -241,11 +242,16 @@ fn is_sorted<'e>(mut elements: impl Iterator<Item = Element<'e>>) -> bool {
     true
 }
 
-/// A score as packed forms hold it.
+/// A score as foreign packed forms may hold it: infinite or zero where a double ends.
 fn score_of(element: Element<'_>) -> Option<f64> {
-    let score = match element {
-        Element::Int(n) => n as f64,
-        Element::Str(text) => std::str::from_utf8(text).ok()?.parse().ok()?,
-    };
-    (!f64::is_nan(score)).then_some(score)
+    match element {
+        Element::Int(n) => Some(n as f64),
+        Element::Str(text) => score_text(text).filter(|score| !score.is_nan()),
+    }
+}
+
+/// A score's whole text, as `strtod` reads it.
+pub(super) fn score_text(text: &[u8]) -> Option<f64> {
+    let read = double::prefix(text);
+    (read.len > 0 && read.len == text.len()).then_some(read.value)
 }

@@ -328,6 +328,5 @@ fn text_score(src: &[u8], cursor: &mut Cursor<'_>) -> Result<f64, Halt> {
         len => usize::from(len),
     };
     let start = cursor.span(len)?;
-    let score = std::str::from_utf8(&src[start..start + len]).ok().and_then(|text| text.parse().ok());
-    score.ok_or(Fault::Corrupt("Zset score is not a number").into())
+    adopt::score_text(&src[start..start + len]).ok_or(Fault::Corrupt("Zset score is not a number").into())
 }

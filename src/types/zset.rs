@@ -355,8 +355,8 @@ fn from_value(value: &[u8]) -> f64 {
     f64::from_le_bytes(value.try_into().expect("scores have eight bytes"))
 }
 
-/// The score that an element of a listpack is.
-fn score_of(element: Element<'_>) -> Option<f64> {
+/// The score that an element of a listpack is, if it is one that a set may hold.
+pub fn score_of(element: Element<'_>) -> Option<f64> {
     match element {
         Element::Int(n) => Some(n as f64),
         Element::Str(text) => double::parse(text),
