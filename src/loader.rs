@@ -6,7 +6,7 @@
 use crate::keyspace::entry::NewValue;
 use crate::keyspace::{Blob, Entry, Hasher, Keyspace, Shard, access, shard_of};
 use crate::rdb::{Eviction, Item, Value};
-use crate::replication::log::ReplId;
+use crate::replication::log::{OFFSET_MAX, ReplId};
 use arrayvec::ArrayVec;
 
 /// How many empty keys are named in the log.
@@ -109,7 +109,7 @@ impl Loader {
     fn aux(&mut self, key: &str, value: &str) {
         match key {
             "repl-id" => self.repl_id = ReplId::parse(value.as_bytes()),
-            "repl-offset" => self.repl_offset = value.parse().ok(),
+            "repl-offset" => self.repl_offset = value.parse().ok().filter(|offset| *offset <= OFFSET_MAX),
             "repl-stream-db" => {
                 self.stream_db = value.parse().ok().filter(|db| *db < self.databases).unwrap_or(0)
             }

@@ -8,7 +8,7 @@
 //! The RDB itself is decoded by its own decoder, which knows where it ends; the machine only frames it. A master may
 //! send newlines as signs of life wherever an answer is awaited.
 
-use super::log::ReplId;
+use super::log::{OFFSET_MAX, ReplId};
 use crate::resp::encode;
 
 /// Longest line that a master may send, bytes.
@@ -168,6 +168,7 @@ impl Handshake {
             Some("+FULLRESYNC") => {
                 let id = words.next().and_then(|id| ReplId::parse(id.as_bytes()));
                 let offset = words.next().and_then(|offset| offset.parse().ok());
+                let offset = offset.filter(|offset| *offset <= OFFSET_MAX);
                 let (Some(id), Some(offset)) = (id, offset) else {
                     return Err(Refused(format!(
                         "Master replied with wrong +FULLRESYNC syntax: {}",
@@ -300,6 +301,8 @@ mod tests {
         assert!(handshake.receive(endless.as_bytes(), &mut Vec::new()).is_err());
         let greeted = ["+PONG\r\n", "+OK\r\n", "+OK\r\n"];
         let after = |line: &str| refused(&[&greeted[..], &[line]].concat());
+        let far = format!("+FULLRESYNC {} {}\r\n", "a".repeat(40), u64::MAX);
+        assert!(after(&far).contains("Master replied with wrong +FULLRESYNC syntax"));
         assert!(after("+FULLRESYNC abc 1\r\n").contains("+FULLRESYNC abc 1"));
         assert!(after("+WHAT\r\n").contains("+WHAT"));
         let full = format!("+FULLRESYNC {} 1\r\n", "a".repeat(40));

@@ -25,6 +25,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
 
+/// No history is longer, bytes: who says so lies (offsets are signed on the wire, and the stream goes on from there).
+pub const OFFSET_MAX: u64 = 1 << 62;
 /// Size of a block, bytes: small enough that trimming is fine-grained, large enough for one `write`.
 pub const BLOCK_BYTES: usize = 64 * 1024;
 /// Beyond `repl-backlog-size`: from so many bytes in memory on the log goes to disk, until no more than half are left.
