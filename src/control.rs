@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 use std::time::Duration;
 use tokio::runtime::Handle;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Notify, mpsc, oneshot};
 
 /// How often the clockwork turns.
@@ -172,6 +172,7 @@ fn announce(loaded: &Loaded) {
 
 async fn serve(server: &Arc<Server>) -> Result<i32, String> {
     let config = server.config.load_full();
+    let mut signals = Signals::new().map_err(|error| format!("Cannot handle signals: {error}"))?;
     let tcp = listener::bind(&config.bind, config.port, config.tcp_backlog)?;
     let unix = match config.unixsocket.as_str() {
         "" => None,
@@ -193,18 +194,84 @@ async fn serve(server: &Arc<Server>) -> Result<i32, String> {
     server.set_loading(true);
     let mut listeners = Listeners::default();
     listeners.accept(server, tcp, unix).map_err(|error| format!("Cannot accept: {error}"))?;
-    let loading = server.clone();
-    tokio::task::spawn_blocking(move || persistence::load_at_start(&loading))
-        .await
-        .map_err(|error| format!("Loading has failed: {error}"))??;
-    server.set_loading(false);
-    start_link(server, &config).map_err(|error| format!("Cannot start the replication thread: {error}"))?;
-    tracing::info!("Ready to accept connections tcp");
-    notify_supervisor(&config, "READY=1\nSTATUS=Ready to accept connections\n");
-    let code = work(server, &mut listeners).await;
+    let mut orders = server.orders.receiver.lock().take().expect("there is one control thread");
+    let code = match load(server, &mut listeners, &mut signals, &mut orders).await? {
+        Some(code) => code,
+        None => {
+            start_link(server, &config)
+                .map_err(|error| format!("Cannot start the replication thread: {error}"))?;
+            tell_ready(&config);
+            work(server, &mut listeners, &mut signals, &mut orders).await
+        }
+    };
     listeners.close();
     server.io_threads().stop();
     Ok(code)
+}
+
+/// Loads the data set; returns the exit code if the server is to end meanwhile.
+async fn load(
+    server: &Arc<Server>,
+    listeners: &mut Listeners,
+    signals: &mut Signals,
+    orders: &mut mpsc::UnboundedReceiver<Order>,
+) -> Result<Option<i32>, String> {
+    let loading = server.clone();
+    let loading = tokio::task::spawn_blocking(move || persistence::load_at_start(&loading));
+    tokio::pin!(loading);
+    loop {
+        tokio::select! {
+            loaded = &mut loading => {
+                loaded.map_err(|error| format!("Loading has failed: {error}"))??;
+                server.set_loading(false);
+                return Ok(None);
+            }
+            _ = signals.end() => {
+                tracing::warn!("Received shutdown signal during loading, exiting now.");
+                remove_files(&server.config.load());
+                return Ok(Some(0));
+            }
+            Some(order) = orders.recv() => {
+                if carry_out(server, listeners, order).await {
+                    return Ok(Some(0));
+                }
+            }
+        }
+    }
+}
+
+/// The signals that a server heeds, from its start on.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    /// A terminal that goes ends no server.
+    _hang_up: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Signals> {
+        Ok(Signals {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            _hang_up: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// Ready with the name of a signal that asks the server to end.
+    async fn end(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}
+
+fn tell_ready(config: &Config) {
+    let listens = [("tcp", config.port != 0), ("unix", !config.unixsocket.is_empty())];
+    for (kind, _) in listens.iter().filter(|(_, listens)| *listens) {
+        tracing::info!("Ready to accept connections {kind}");
+    }
+    notify_supervisor(config, "READY=1\nSTATUS=Ready to accept connections\n");
 }
 
 fn start_link(server: &Arc<Server>, config: &Config) -> io::Result<()> {
@@ -245,11 +312,12 @@ fn notify_supervisor(config: &Config, state: &str) {
 }
 
 /// Signals, orders and the clockwork, until the end.
-async fn work(server: &Arc<Server>, listeners: &mut Listeners) -> i32 {
-    let mut orders = server.orders.receiver.lock().take().expect("there is one control thread");
-    let mut terminate = signal(SignalKind::terminate()).expect("SIGTERM can be handled");
-    let mut interrupt = signal(SignalKind::interrupt()).expect("SIGINT can be handled");
-    let mut hang_up = signal(SignalKind::hangup()).expect("SIGHUP can be handled");
+async fn work(
+    server: &Arc<Server>,
+    listeners: &mut Listeners,
+    signals: &mut Signals,
+    orders: &mut mpsc::UnboundedReceiver<Order>,
+) -> i32 {
     let mut tick = tokio::time::interval(TICK);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut clockwork = crate::cron::Cron::default();
@@ -257,15 +325,13 @@ async fn work(server: &Arc<Server>, listeners: &mut Listeners) -> i32 {
         let ended = tokio::select! {
             _ = tick.tick() => {
                 clockwork.turn(server).await;
-                false
+                None
             }
-            Some(order) = orders.recv() => carry_out(server, listeners, order).await,
-            _ = terminate.recv() => by_signal(server, "SIGTERM").await,
-            _ = interrupt.recv() => by_signal(server, "SIGINT").await,
-            _ = hang_up.recv() => false,
+            Some(order) = orders.recv() => carry_out(server, listeners, order).await.then_some(0),
+            name = signals.end() => by_signal(server, name, &mut signals.interrupt).await,
         };
-        if ended {
-            return 0;
+        if let Some(code) = ended {
+            return code;
         }
     }
 }
@@ -317,11 +383,19 @@ pub fn begin_scheduled_save(server: &Arc<Server>) {
     }
 }
 
-async fn by_signal(server: &Arc<Server>, name: &str) -> bool {
+/// Shuts down as a signal asks for; a SIGINT that follows ends the server at once. Returns the exit code if it ends.
+async fn by_signal(server: &Arc<Server>, name: &str, interrupt: &mut Signal) -> Option<i32> {
     tracing::warn!("Received {name} scheduling shutdown...");
-    let config = server.config.load();
+    let config = server.config.load_full();
     let options = if name == "SIGTERM" { config.shutdown_on_sigterm } else { config.shutdown_on_sigint };
-    shut_down(server, options).await.is_ok()
+    tokio::select! {
+        done = shut_down(server, options) => done.ok().map(|()| 0),
+        _ = interrupt.recv() => {
+            tracing::warn!("You insist... exiting now.");
+            persistence::remove_temporary(server);
+            Some(1)
+        }
+    }
 }
 
 /// Ends the server's work: replicas get what they lack, the data set is saved if it is to be.
@@ -361,16 +435,11 @@ async fn try_to_shut_down(server: &Arc<Server>, options: ShutdownFlags) -> Resul
             }
         }
     }
-    if !config.pidfile.is_empty() {
-        tracing::info!("Removing the pid file.");
-        // It may never have been written.
-        let _ = std::fs::remove_file(&config.pidfile);
+    if server.snapshots.current().is_some() {
+        tracing::warn!("There is a child saving an .rdb. Killing it!");
+        persistence::remove_temporary(server);
     }
-    if !config.unixsocket.is_empty() {
-        tracing::info!("Removing the unix socket file.");
-        // Somebody may have removed it already.
-        let _ = std::fs::remove_file(&config.unixsocket);
-    }
+    remove_files(&config);
     tracing::warn!("Redis is now ready to exit, bye bye...");
     Ok(())
 }
@@ -399,6 +468,20 @@ async fn wait_for_replicas(server: &Arc<Server>, limit: Duration) -> bool {
         _ = crate::clock::timeout(limit, all) => {}
     }
     lingering.ends_waiting()
+}
+
+/// Removes what tells others that the server is there.
+fn remove_files(config: &Config) {
+    if !config.pidfile.is_empty() {
+        tracing::info!("Removing the pid file.");
+        // It may never have been written.
+        let _ = std::fs::remove_file(&config.pidfile);
+    }
+    if !config.unixsocket.is_empty() {
+        tracing::info!("Removing the unix socket file.");
+        // Somebody may have removed it already.
+        let _ = std::fs::remove_file(&config.unixsocket);
+    }
 }
 
 /// What replicas lack.

@@ -8,11 +8,13 @@ use crate::rdb::Decoder;
 use crate::resp::encode;
 use crate::server::Server;
 use crate::snapshot::{Order, Snapshot, SpoolError, StartError};
+use parking_lot::Mutex;
 use std::fs::File;
 use std::io::{self, Read as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
 /// What is read from the file at a time, bytes.
 const READ_BYTES: usize = 1024 * 1024;
@@ -27,6 +29,8 @@ pub struct Persistence {
     pub saves: AtomicU64,
     /// A background save is to begin as soon as no other snapshot runs.
     pub scheduled: AtomicBool,
+    /// The file that a running save writes.
+    temporary: Mutex<Option<PathBuf>>,
     /// `Server::changes` when the last successful save began.
     pub changes_at_save: AtomicU64,
     pub load_started_ms: AtomicI64,
@@ -48,6 +52,7 @@ impl Persistence {
             last_bgsave_try_ms: AtomicI64::new(0),
             saves: AtomicU64::new(0),
             scheduled: AtomicBool::new(false),
+            temporary: Mutex::new(None),
             changes_at_save: AtomicU64::new(0),
             load_started_ms: AtomicI64::new(0),
             load_total_bytes: AtomicU64::new(0),
@@ -85,18 +90,33 @@ pub fn save(
     let temporary = directory.join(format!("temp-{}-{now_ms}.rdb", std::process::id()));
     let changes = server.changes();
     server.persistence.last_bgsave_try_ms.store(now_ms, Relaxed);
+    let written = temporary.clone();
     let order = Order { file: Some(temporary.clone()), directory, for_replicas: false };
+    let mut slot = server.persistence.temporary.lock();
     let started = server.snapshots.start(server, order, move |server, snapshot| {
         let result = finish(snapshot, &temporary, &target);
+        *server.persistence.temporary.lock() = None;
         record(server, snapshot, changes, &result);
         move || then(result)
     });
+    if started.is_ok() {
+        *slot = Some(written);
+    }
+    drop(slot);
     if let Err(StartError::Failed(error)) = &started {
         tracing::warn!("Failed opening the temp RDB file for saving: {}", error.0);
         server.persistence.last_bgsave_ok.store(false, Relaxed);
         server.note_save_result();
     }
     started.map(|_| ())
+}
+
+/// The server ends: what a running save has written is of no use.
+pub fn remove_temporary(server: &Server) {
+    if let Some(path) = server.persistence.temporary.lock().take() {
+        // It may have become the file just now.
+        let _ = std::fs::remove_file(path);
+    }
 }
 
 fn finish(snapshot: &Snapshot, temporary: &Path, target: &Path) -> Result<(), String> {
@@ -169,9 +189,11 @@ pub fn read_file(server: &Server, path: &Path, expired: Expired) -> Result<Loade
             break;
         }
         let broken = |text: String| LoadFailure::Broken(text);
+        let delay_us = server.config.load().key_load_delay;
         let mut feed = decoder.feed(&chunk[..n]);
         while let Some(item) = feed.next().map_err(|error| broken(error.to_string()))? {
             loader.item(item).map_err(|LoadError(text)| broken(text))?;
+            std::thread::sleep(delay_of(1, delay_us));
         }
         drop(feed);
         state.load_used_mem.store(loader.used_mem.unwrap_or(0), Relaxed);
@@ -179,6 +201,15 @@ pub fn read_file(server: &Server, path: &Path, expired: Expired) -> Result<Loade
     }
     decoder.finish().map_err(|error| LoadFailure::Broken(error.to_string()))?;
     Ok(loader)
+}
+
+/// How long so many keys take longer because of `key-load-delay` or `rdb-key-save-delay`: so many microseconds each, or one for
+/// so many keys if it is negative. Tests of what happens meanwhile ask for it.
+pub fn delay_of(keys: u64, delay_us: i32) -> Duration {
+    Duration::from_micros(match u64::try_from(delay_us) {
+        Ok(delay_us) => keys.saturating_mul(delay_us),
+        Err(_) => keys / u64::from(delay_us.unsigned_abs()),
+    })
 }
 
 /// Makes a loaded data set the one that is served, at start or by DEBUG RELOAD; `adopt_history`: its place in a

@@ -92,6 +92,7 @@ macro_rules! pairs {
                 replica_of_a_restarted_master_resumes_partially => restart::master_is_resumed_from_partially, $kinds;
                 shutdown_waits_for_who_lags => restart::shutdown_waits_for_who_lags, $kinds;
                 flushed_data_stays_away => restart::flushed_data_stays_away, $kinds;
+                a_full_sync_reaches_the_disk => restart::a_full_sync_reaches_the_disk, $kinds;
                 wait_counts_acknowledgements => semantics::wait_counts_acknowledgements, $kinds;
                 wait_is_about_what_the_client_has_seen => semantics::wait_is_about_what_the_client_has_seen, $kinds;
                 wait_can_be_ended_from_outside => semantics::wait_can_be_ended_from_outside, $kinds;
@@ -162,6 +163,8 @@ mod redpoll_as_replica {
         survives_a_truncated_rdb => faults::survive, Redpoll, Fault::TruncatedRdb;
         survives_a_truncated_rdb_with_an_eof_mark => faults::survive, Redpoll, Fault::TruncatedRdbWithMark;
         survives_a_flipped_byte => faults::survive, Redpoll, Fault::FlippedByte;
+        survives_an_endless_value => faults::survive, Redpoll, Fault::EndlessValue;
+        survives_an_endless_value_before_a_mark => faults::survive, Redpoll, Fault::EndlessValueWithMark;
         survives_a_wrong_checksum => faults::survive, Redpoll, Fault::WrongChecksum;
         survives_a_master_that_falls_silent => faults::survive, Redpoll, Fault::Silence;
         survives_a_wrong_magic => faults::survive, Redpoll, Fault::WrongMagic;
@@ -181,6 +184,7 @@ mod redpoll_alone {
         a_replica_gets_no_replies => played::a_replica_gets_no_replies, Redpoll;
         psync_can_hand_the_role_over => played::psync_can_hand_the_role_over, Redpoll;
         an_announced_snapshot_is_a_sync => played::an_announced_snapshot_is_a_sync, Redpoll;
+        a_master_that_refuses_is_asked_each_second => played::a_master_that_refuses_is_asked_each_second, Redpoll;
         crash_during_bgsave_leaves_a_whole_file => restart::crash_during_bgsave_leaves_a_whole_file, Redpoll;
     }
 }

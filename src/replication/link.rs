@@ -3,11 +3,13 @@
 //!
 //! It runs on a thread of its own. What it awaits can be given up at any await (REPLICAOF): nothing of ours changes
 //! between two of them but by whole units. A full resync is loaded beside the data that is served and takes its place at
-//! once, when its checksum has been found right; a failed one changes nothing and is tried again after a while that grows.
+//! once, when its checksum has been found right; a failed one changes nothing and is tried again after a while that grows. A
+//! master that cannot serve us yet (it loads, its own link is down, the password is wrong) is asked each second.
 
 use super::apply::Applier;
 use super::handshake::{Event, Framing, Handshake, Introduction, MARK_BYTES};
 use super::log::{Log, ReplId};
+use crate::control::background_save_soon;
 use crate::loader::{Expired, Loader};
 use crate::net::dial::dial;
 use crate::net::stream::Stream;
@@ -96,6 +98,9 @@ impl Link {
     /// Follows a master, or nobody. Takes effect at the link's next await.
     pub fn follow(&self, target: Option<Target>, now_ms: i64) {
         self.down(now_ms);
+        if target.is_none() {
+            self.status.lock().down_since_ms = 0;
+        }
         self.target.send_replace(target);
     }
 
@@ -156,9 +161,9 @@ impl Link {
 /// Why a session ended.
 #[derive(Debug)]
 enum End {
-    /// The connection could not be made or was lost: try again soon.
+    /// The connection could not be made or was lost, or the master does not serve us yet: try again soon.
     Lost(String),
-    /// The master cannot serve us, or what it sent cannot be used: try again later.
+    /// What the master sent cannot be used: try again later, as it has its price for the master.
     Failed(String),
 }
 
@@ -245,16 +250,14 @@ impl Session<'_> {
         server.link.set(State::Handshake, server.clock.now_ms());
         let mut wire = Wire::new(stream, server);
         let outcome = self.shake_hands(&mut wire).await?;
-        let mut acknowledge = true;
         match outcome {
             Outcome::Continue(id) => self.go_on(id),
             Outcome::Full { id, offset, framing } => {
                 self.full_resync(&mut wire, id, offset, framing).await?;
-                acknowledge = true;
             }
         }
         server.link.set(State::Connected, server.clock.now_ms());
-        self.stream(&mut wire, acknowledge).await
+        self.stream(&mut wire).await
     }
 
     async fn connect(&self) -> Result<Stream, End> {
@@ -299,9 +302,10 @@ impl Session<'_> {
         let mut full = None;
         loop {
             wire.write(&mut out).await?;
-            while let Some((n, event)) =
-                handshake.receive(wire.buffered(), &mut out).map_err(|refused| End::Failed(refused.0))?
-            {
+            while let Some((n, event)) = handshake.receive(wire.buffered(), &mut out).map_err(|refused| {
+                // A master that has said FULLRESYNC has made a snapshot for us.
+                if full.is_some() { End::Failed(refused.0) } else { End::Lost(refused.0) }
+            })? {
                 wire.consume(n);
                 match event {
                     Event::Progress => {}
@@ -315,7 +319,7 @@ impl Session<'_> {
                         let (id, offset) = full.expect("a transfer follows FULLRESYNC");
                         return Ok(Outcome::Full { id, offset, framing });
                     }
-                    Event::Later(text) => return Err(End::Failed(text)),
+                    Event::Later(text) => return Err(End::Lost(text)),
                 }
             }
             wire.write(&mut out).await?;
@@ -366,6 +370,10 @@ impl Session<'_> {
         tracing::info!("MASTER <-> REPLICA sync: Flushing old data");
         server.replace_data(loader.into_shards(), id, offset, Some(stream_db));
         tracing::info!("MASTER <-> REPLICA sync: Finished with success");
+        if !server.config.load().save.is_empty() {
+            // A restart without the master is to find the data, as it finds the file that redis-server has received.
+            background_save_soon(server);
+        }
         Ok(())
     }
 
@@ -378,28 +386,34 @@ impl Session<'_> {
         let failed = |text: String| {
             End::Failed(format!("Failed trying to load the MASTER synchronization DB: {text}"))
         };
+        let (total, mut end) = match framing {
+            Framing::Length(len) => (Some(*len), None),
+            Framing::Mark(mark) => (None, Some(MarkSearch::new(mark))),
+        };
         let mut read = 0;
         loop {
             let consumed = {
-                let chunk = wire.buffered();
+                let left =
+                    total.map_or(usize::MAX, |total| usize::try_from(total - read).unwrap_or(usize::MAX));
+                let chunk = &wire.buffered()[..wire.buffered().len().min(left)];
+                let delay_us = server.config.load().key_load_delay;
                 let mut feed = decoder.feed(chunk);
                 while let Some(item) = feed.next().map_err(|error| failed(error.to_string()))? {
                     loader.item(item).map_err(|error| failed(error.0))?;
+                    std::thread::sleep(crate::persistence::delay_of(1, delay_us));
                 }
                 feed.consumed()
             };
+            let over = end.as_mut().is_some_and(|end| end.passes(wire.buffered(), consumed));
             wire.consume(consumed);
             read += consumed as u64;
-            let total = match framing {
-                Framing::Length(len) => Some(*len),
-                Framing::Mark(_) => None,
-            };
             server.link.set(State::Sync { read, total }, server.clock.now_ms());
             if decoder.is_done() {
                 break;
             }
-            if total.is_some_and(|total| read > total) {
-                return Err(failed("it is longer than its announced length".into()));
+            // What follows is the stream: a length that is wrong must not swallow it.
+            if over || total == Some(read) {
+                return Err(failed("it is over in the middle of a value".into()));
             }
             wire.sign_of_life();
             // Clients that are served meanwhile go first.
@@ -426,12 +440,9 @@ impl Session<'_> {
         Ok(loader)
     }
 
-    async fn stream(
-        &self,
-        wire: &mut Wire<'_>,
-        mut acknowledge: bool,
-    ) -> Result<std::convert::Infallible, End> {
+    async fn stream(&self, wire: &mut Wire<'_>) -> Result<std::convert::Infallible, End> {
         let server = self.server;
+        let mut acknowledge = true;
         let db = server.log.lock().selected().unwrap_or(0);
         let mut applier = Applier::new(server, format!("{}:{}", self.target.host, self.target.port), db);
         server.clients.add(applier.shared().clone());
@@ -470,6 +481,29 @@ impl Session<'_> {
         let mut out = Vec::new();
         encode::request(&mut out, &["REPLCONF", "ACK", itoa::Buffer::new().format(offset)]);
         wire.write(&mut out).await
+    }
+}
+
+/// Looks for the mark behind an RDB in what is taken for the RDB.
+struct MarkSearch<'a> {
+    mark: &'a [u8; MARK_BYTES],
+    /// The last bytes that were consumed, fewer than a mark has.
+    tail: Vec<u8>,
+}
+
+impl<'a> MarkSearch<'a> {
+    fn new(mark: &'a [u8; MARK_BYTES]) -> MarkSearch<'a> {
+        MarkSearch { mark, tail: Vec::new() }
+    }
+
+    /// Has the mark come? `buffered` is what is read and not consumed before now, of which `consumed` bytes are.
+    fn passes(&mut self, buffered: &[u8], consumed: usize) -> bool {
+        let border = [&self.tail, &buffered[..buffered.len().min(MARK_BYTES - 1)]].concat();
+        let found = |bytes| memchr::memmem::find(bytes, self.mark).is_some();
+        let passes = found(&border) || found(buffered);
+        self.tail.extend_from_slice(&buffered[consumed.saturating_sub(MARK_BYTES - 1)..consumed]);
+        self.tail.drain(..self.tail.len().saturating_sub(MARK_BYTES - 1));
+        passes
     }
 }
 

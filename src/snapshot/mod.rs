@@ -23,6 +23,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
 use tokio::sync::Notify;
 
 /// Size of the pieces in which the encoded snapshot reaches the spool, bytes.
@@ -226,6 +227,9 @@ pub fn begin(server: &Arc<Server>, order: Order) -> Result<(Arc<Snapshot>, Walk)
     Ok((snapshot.clone(), Walk::new(server.clone(), snapshot, captured, stream_db)))
 }
 
+/// So long is rested before somebody looks whether the snapshot is still wanted.
+const REST_AT_ONCE: Duration = Duration::from_millis(10);
+
 /// The work of a snapshot, for the background.
 pub struct Walk {
     server: Arc<Server>,
@@ -234,6 +238,8 @@ pub struct Walk {
     /// The shard that is being walked.
     shard: usize,
     slice: Slice,
+    /// What is left of the rest that `rdb-key-save-delay` asks for.
+    rest: Duration,
 }
 
 impl Walk {
@@ -245,11 +251,18 @@ impl Walk {
     ) -> Walk {
         let mut output = Output::new(server.clone(), snapshot);
         output.header(stream_db);
-        Walk { server, captured, output, shard: 0, slice: Slice::default() }
+        Walk { server, captured, output, shard: 0, slice: Slice::default(), rest: Duration::ZERO }
     }
 
     /// Walks one slice on, and writes it to the spool. False: all is done, the spool is finished or has failed.
     pub fn step(&mut self) -> bool {
+        if !self.rest.is_zero() && !self.output.snapshot.is_abandoned() {
+            let piece = self.rest.min(REST_AT_ONCE);
+            std::thread::sleep(piece);
+            self.rest -= piece;
+            return true;
+        }
+        let keys_before = self.output.keys;
         if walk::walk_slice(&self.server, self.shard, &mut self.slice) == WalkStep::Done {
             self.shard += 1;
         }
@@ -258,6 +271,8 @@ impl Walk {
         while let Ok(captured) = self.captured.try_recv() {
             self.output.captured(&captured);
         }
+        let delay_us = self.server.config.load().rdb_key_save_delay;
+        self.rest = crate::persistence::delay_of(self.output.keys - keys_before, delay_us);
         if self.shard < SHARDS {
             return true;
         }

@@ -37,6 +37,10 @@ pub enum Fault {
     FlippedByte,
     /// The file is right, its checksum is not.
     WrongChecksum,
+    /// A value's length says that it goes on behind the file's announced end; the connection stays open.
+    EndlessValue,
+    /// The same in a file that is ended by a mark.
+    EndlessValueWithMark,
     /// Half of the file and then nothing, with the connection open.
     Silence,
     /// The file does not begin with REDIS.
@@ -72,6 +76,7 @@ impl Fault {
                 "unexpected end",
                 "truncated",
             ],
+            Fault::EndlessValue | Fault::EndlessValueWithMark => &["in the middle of a value"],
             Fault::FlippedByte | Fault::WrongChecksum => &["checksum", "crc"],
             Fault::Silence => &["timeout", "timed out"],
             Fault::WrongMagic => &["signature", "magic"],
@@ -154,7 +159,13 @@ fn play(fault: Fault, rdb: &[u8], mut wire: Wire) -> Result<()> {
             send_head(&mut wire, &format!("${}", rdb.len()))?;
             wire.send(&rdb[..rdb.len() / 2])?;
         }
+        Fault::EndlessValueWithMark => {
+            send_head(&mut wire, &format!("$EOF:{EOF_MARK}"))?;
+            wire.send(&spoil(fault, rdb))?;
+            wire.send(EOF_MARK.as_bytes())?;
+        }
         Fault::FlippedByte
+        | Fault::EndlessValue
         | Fault::WrongChecksum
         | Fault::WrongMagic
         | Fault::FutureVersion
@@ -203,6 +214,11 @@ fn spoil(fault: Fault, rdb: &[u8]) -> Vec<u8> {
         Fault::FlippedByte => {
             let marker = rdb.windows(8).position(|window| window == b"spoil-me").expect("a value to spoil");
             rdb[marker] ^= 0x01;
+        }
+        Fault::EndlessValue | Fault::EndlessValueWithMark => {
+            // Its length becomes the beginning of one of 32 bits.
+            let value = rdb.windows(8).position(|window| window == b"spoil-me").expect("a value to spoil");
+            rdb[value - 1] = 0x80;
         }
         Fault::WrongChecksum => rdb[end + 1] ^= 0x01,
         Fault::WrongMagic => rdb[..5].copy_from_slice(b"RADIS"),

@@ -4,7 +4,7 @@
 use super::topology::{Kind, Node, eventually};
 use super::wire::{Wire, words};
 use std::net::{TcpListener, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -134,4 +134,26 @@ pub fn an_announced_snapshot_is_a_sync(kind: Kind) {
     wire.send(b"$1000\r\nREDIS0010").expect("sent");
     eventually("bytes have come", || node.number("master_sync_read_bytes") == 9);
     assert_eq!(node.number("master_sync_total_bytes"), 1000);
+}
+
+/// A master that cannot serve us yet costs nothing to ask: each second, however often it has refused.
+pub fn a_master_that_refuses_is_asked_each_second(kind: Kind) {
+    const TRIES: usize = 5;
+    let Some(node) = Node::start(kind, 0, &[]) else { return };
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    node.follow(listener.local_addr().expect("bound").port());
+    let mut tried_at = Instant::now();
+    for _ in 0..TRIES {
+        let mut wire = Wire::new(listener.accept().expect("a replica").0, PATIENCE);
+        tried_at = Instant::now();
+        assert_eq!(words(&wire.command().expect("a request")), ["PING"]);
+        wire.send(b"-LOADING Redis is loading the dataset in memory\r\n").expect("answered");
+    }
+    listener.accept().expect("a replica");
+    let pause = tried_at.elapsed();
+    assert!(pause < Duration::from_secs(5), "{pause:?}");
+    node.wait_for_log("Error reply to PING from master: '-LOADING");
+    node.call("REPLICAOF NO ONE");
+    node.follow(1);
+    assert_eq!(node.number("master_link_down_since_seconds"), -1);
 }

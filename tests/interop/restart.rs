@@ -116,6 +116,19 @@ pub fn flushed_data_stays_away(kinds: &[Kind]) {
     }
 }
 
+/// A replica with save points has what it has synchronized on its disk, without waiting for one of them.
+pub fn a_full_sync_reaches_the_disk(kinds: &[Kind]) {
+    let Some(mut topology) = Topology::start(kinds, &["--save", "3600 100000"]) else { return };
+    plant(topology.master());
+    topology.attach();
+    let keys = topology.master().call("DBSIZE").int();
+    eventually("the file is there", || topology.last().dir().join("dump.rdb").exists());
+    let replica = topology.nodes.last_mut().expect("there is one");
+    replica.crash();
+    replica.start_again();
+    assert_eq!(replica.call("DBSIZE").int(), keys);
+}
+
 /// SHUTDOWN waits for replicas that lag, unless it is told NOW or to give up, and leaves no trace in the stream of those in step.
 pub fn shutdown_waits_for_who_lags(kinds: &[Kind]) {
     const ARGS: [&str; 4] = ["--repl-ping-replica-period", "3600", "--shutdown-timeout", "3600"];
