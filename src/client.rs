@@ -166,6 +166,8 @@ pub struct Replconf {
     pub capa_eof: bool,
     pub capa_psync2: bool,
     pub rdb_only: bool,
+    /// The RDB is to be empty (`rdb-filter-only` with nothing, or with functions, of which there are none).
+    pub no_data: bool,
     pub version: Option<String>,
 }
 

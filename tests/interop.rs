@@ -180,6 +180,7 @@ mod redpoll_alone {
     use super::*;
     scenarios! {
         sync_may_end_by_a_mark => played::sync_may_end_by_a_mark, Redpoll;
+        a_filter_leaves_the_data_out => played::a_filter_leaves_the_data_out, Redpoll;
         rdb_only_ends_behind_the_snapshot => played::rdb_only_ends_behind_the_snapshot, Redpoll;
         a_replica_gets_no_replies => played::a_replica_gets_no_replies, Redpoll;
         psync_can_hand_the_role_over => played::psync_can_hand_the_role_over, Redpoll;

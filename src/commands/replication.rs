@@ -158,10 +158,10 @@ fn option(replconf: &mut Replconf, name: &[u8], value: &[u8]) -> Result<(), Erro
         b"rdb-filter-only" => {
             let parts = crate::words::split_args(value);
             let parts = parts.ok_or_else(|| Error::err("Missing rdb-filter-only values"))?;
-            // There are no functions: nothing can be left out but everything.
-            if let Some(part) = parts.first() {
+            if let Some(part) = parts.iter().find(|part| !part.eq_ignore_ascii_case(b"functions")) {
                 return Err(Error::quoting("Unsupported rdb-filter-only option: ", part, ""));
             }
+            replconf.no_data = true;
         }
         b"version" => replconf.version = Some(text()),
         _ => {

@@ -15,7 +15,7 @@ use crate::net::Connection;
 use crate::resp::parser::{Arg, number};
 use crate::server::Server;
 use crate::snapshot::spool::Piece;
-use crate::snapshot::{Joined, Snapshot};
+use crate::snapshot::{Joined, Snapshot, SpoolError};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
@@ -197,7 +197,10 @@ impl Link<'_> {
     /// Sends a snapshot. Returns whether the stream must wait for the first acknowledgement.
     async fn full_sync(&mut self, request: &SyncRequest) -> io::Result<bool> {
         self.server.stats.sync_full.fetch_add(1, Relaxed);
-        let snapshot = self.join_snapshot().await?;
+        let snapshot = match self.conn.client.replconf.no_data {
+            true => self.without_data()?,
+            false => self.join_snapshot().await?,
+        };
         let offset = snapshot.offset;
         *self.replica.progress.lock() = Progress::Loading { from: offset };
         let bare = *request == SyncRequest::Sync;
@@ -255,12 +258,21 @@ impl Link<'_> {
                     }
                     self.sign_of_life();
                 }
-                Err(error) => {
-                    tracing::warn!("Snapshot for replica {} failed: {}", self.replica.name(), error.0);
-                    return Err(io::Error::other(error.0));
-                }
+                Err(error) => return Err(self.no_snapshot(error)),
             }
         }
+    }
+
+    fn without_data(&mut self) -> io::Result<Arc<Snapshot>> {
+        let (snapshot, pin) =
+            crate::snapshot::without_data(self.server).map_err(|error| self.no_snapshot(error))?;
+        self.pin = Some(pin);
+        Ok(snapshot)
+    }
+
+    fn no_snapshot(&self, error: SpoolError) -> io::Error {
+        tracing::warn!("Snapshot for replica {} failed: {}", self.replica.name(), error.0);
+        io::Error::other(error.0)
     }
 
     async fn snapshot_len(&mut self, snapshot: &Snapshot) -> io::Result<u64> {

@@ -201,16 +201,45 @@ pub fn begin(server: &Arc<Server>, order: Order) -> Result<(Arc<Snapshot>, Walk)
         shard.begin_snapshot(sender.clone());
         keys_total += (0..server.keyspace.databases()).map(|db| shard.db(db).len() as u64).sum::<u64>();
     }
+    let (snapshot, stream_db) = moment(server, spool, keys_total, order.for_replicas);
+    let snapshot = Arc::new(snapshot);
+    *server.snapshots.current.lock() = Some(snapshot.clone());
+    drop(held);
+    server.stats.record_lock(since.elapsed());
+    Ok((snapshot.clone(), Walk::new(server.clone(), snapshot, captured, stream_db)))
+}
+
+/// A snapshot of nothing but the history and the position in it, for who wants no data (REPLCONF rdb-filter-only); it is
+/// finished. The log is kept from there on.
+///
+/// # Errors
+/// The spool's file cannot be made.
+pub fn without_data(server: &Arc<Server>) -> Result<(Arc<Snapshot>, Pin), SpoolError> {
+    let spool = Spool::new(None, server.directory.clone())?;
+    let held = server.keyspace.lock_all();
+    server.log.want();
+    let (mut snapshot, stream_db) = moment(server, spool, 0, true);
+    drop(held);
+    let pin = snapshot.pin.take().expect("a wanted log is kept");
+    let snapshot = Arc::new(snapshot);
+    let mut output = Output::new(server.clone(), snapshot.clone());
+    output.header(stream_db);
+    output.finish();
+    Ok((snapshot, pin))
+}
+
+/// What the moment is in the stream's history, and its database; all shards are locked.
+fn moment(server: &Server, spool: Spool, keys_total: u64, for_replicas: bool) -> (Snapshot, i64) {
     let mut ring = server.log.lock();
     // Who follows begins with SELECT, unless the stream is a master's. Nobody can join the saving of an empty data set in time
     // (FLUSHALL): for that the stream goes on as it is.
-    if !server.is_replica() && (order.for_replicas || keys_total > 0) {
+    if !server.is_replica() && (for_replicas || keys_total > 0) {
         ring.forget_selected();
     }
     let stream_db = ring.selected().map_or(0, i64::from);
     let offset = ring.end();
     let pin = server.log.is_wanted().then(|| ring.pin(offset).expect("the end is always kept"));
-    let snapshot = Arc::new(Snapshot {
+    let snapshot = Snapshot {
         id: ring.ids.id,
         offset,
         spool,
@@ -219,12 +248,8 @@ pub fn begin(server: &Arc<Server>, order: Order) -> Result<(Arc<Snapshot>, Walk)
         started_ms: server.clock.now_ms(),
         pin,
         abandoned: AtomicBool::new(false),
-    });
-    drop(ring);
-    *server.snapshots.current.lock() = Some(snapshot.clone());
-    drop(held);
-    server.stats.record_lock(since.elapsed());
-    Ok((snapshot.clone(), Walk::new(server.clone(), snapshot, captured, stream_db)))
+    };
+    (snapshot, stream_db)
 }
 
 /// So long is rested before somebody looks whether the snapshot is still wanted.

@@ -63,6 +63,27 @@ pub fn rdb_only_ends_behind_the_snapshot(kind: Kind) {
     eventually("it is forgotten", || node.info("connected_slaves") == "0");
 }
 
+/// Who wants no data gets a file without, and the stream from there on.
+pub fn a_filter_leaves_the_data_out(kind: Kind) {
+    let Some(node) = Node::start(kind, 0, &[]) else { return };
+    node.call("SET secret value");
+    for filter in ["", "functions"] {
+        let mut wire = introduced(&node, &["capa eof"]);
+        assert_eq!(asked(&mut wire, &["REPLCONF", "rdb-filter-only", filter]), "+OK");
+        let head = asked(&mut wire, &["SYNC"]);
+        let mark = head.strip_prefix("$EOF:").unwrap_or_else(|| panic!("not ended by a mark: {head}"));
+        let file = wire.payload_until(mark.as_bytes()).expect("a file up to its mark");
+        assert!(file.starts_with(b"REDIS00"));
+        assert!(!file.windows(6).any(|bytes| bytes == b"secret"), "{filter:?}");
+        eventually("it gets the stream", || {
+            node.call("SET another value");
+            wire.send_command(&["REPLCONF", "ACK", "0"]).expect("acknowledge");
+            wire.has_bytes_within(Duration::from_millis(100))
+        });
+        assert_eq!(words(&wire.command().expect("the stream")), ["SELECT", "0"]);
+    }
+}
+
 /// A replica's link is no client's connection: whoever asks for something there is cut off, and the log says why.
 pub fn a_replica_gets_no_replies(kind: Kind) {
     let Some(node) = Node::start(kind, 0, &[]) else { return };
