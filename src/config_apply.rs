@@ -11,6 +11,7 @@ use crate::error::{self, Error};
 use crate::logging;
 use crate::net::listener::{self, Listeners};
 use crate::server::Server;
+use crate::title;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -143,6 +144,9 @@ fn put_in_force(server: &Server, new: Config, changed: &[&'static str]) -> Resul
         std::env::set_current_dir(&new.dir).map_err(|error| refused("dir", os_text(&error)))?;
     }
     // Nothing fails from here on.
+    if listens_elsewhere(changed) || has("proc-title-template") {
+        title::show(&new, server.config_file.as_deref());
+    }
     if has("loglevel") {
         logging::set_level(new.loglevel);
     }

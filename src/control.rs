@@ -147,9 +147,9 @@ fn announce(loaded: &Loaded) {
         "Redis version={version}, bits=64, commit=00000000, modified=0, pid={pid}, just started (Redpoll {})",
         env!("CARGO_PKG_VERSION")
     );
-    match &loaded.file {
-        Some(_) => tracing::warn!("Configuration loaded"),
-        None => tracing::warn!(
+    match loaded.configured {
+        true => tracing::warn!("Configuration loaded"),
+        false => tracing::warn!(
             "Warning: no config file specified, using the default config. In order to specify a config file use redpoll /path/to/redis.conf"
         ),
     }
@@ -392,7 +392,7 @@ async fn by_signal(server: &Arc<Server>, name: &str, interrupt: &mut Signal) -> 
         done = shut_down(server, options) => done.ok().map(|()| 0),
         _ = interrupt.recv() => {
             tracing::warn!("You insist... exiting now.");
-            persistence::remove_temporary(server);
+            kill_snapshot(server);
             Some(1)
         }
     }
@@ -435,10 +435,7 @@ async fn try_to_shut_down(server: &Arc<Server>, options: ShutdownFlags) -> Resul
             }
         }
     }
-    if server.snapshots.current().is_some() {
-        tracing::warn!("There is a child saving an .rdb. Killing it!");
-        persistence::remove_temporary(server);
-    }
+    kill_snapshot(server);
     remove_files(&config);
     tracing::warn!("Redis is now ready to exit, bye bye...");
     Ok(())
@@ -468,6 +465,14 @@ async fn wait_for_replicas(server: &Arc<Server>, limit: Duration) -> bool {
         _ = crate::clock::timeout(limit, all) => {}
     }
     lingering.ends_waiting()
+}
+
+/// A snapshot that runs will not come to its end.
+fn kill_snapshot(server: &Server) {
+    if let Some(snapshot) = server.snapshots.current() {
+        tracing::warn!("There is a child saving an .rdb. Killing it!");
+        snapshot.spool.remove_file();
+    }
 }
 
 /// Removes what tells others that the server is there.

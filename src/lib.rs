@@ -54,6 +54,7 @@
 //! | [`client`], [`auth`], [`pubsub`], [`monitor`], [`stats`], [`memory`], [`hold`] | clients and their mailboxes; who may come in; counters; how long locks are held |
 //! | [`words`] | lines of quoted words: redis.conf, inline requests, MONITOR |
 //! | [`bio`] | files that are closed in the background |
+//! | [`title`] | what `ps` shows |
 //! | [`world`], [`clock`] | time, chance, network, threads: the real ones, or a simulation's |
 //!
 //! A command goes to its family's file; a directive is one row of `config::table`; an INFO field one line of
@@ -105,6 +106,7 @@ pub mod resp;
 pub mod server;
 pub mod snapshot;
 pub mod stats;
+pub mod title;
 pub mod types;
 pub mod words;
 pub mod world;

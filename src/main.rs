@@ -54,6 +54,7 @@ fn serve(args: &[String]) -> ExitCode {
         control::write_pid_file(&loaded.config);
     }
     redpoll::memory::give_back_soon(loaded.config.jemalloc_bg_thread);
+    redpoll::title::show(&loaded.config, loaded.file.as_deref());
     let code = control::run(loaded);
     // Threads may still hold connections: the process ends here, not when they are done.
     std::process::exit(code)

@@ -8,10 +8,9 @@ use crate::rdb::Decoder;
 use crate::resp::encode;
 use crate::server::Server;
 use crate::snapshot::{Order, Snapshot, SpoolError, StartError};
-use parking_lot::Mutex;
 use std::fs::File;
 use std::io::{self, Read as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -29,8 +28,6 @@ pub struct Persistence {
     pub saves: AtomicU64,
     /// A background save is to begin as soon as no other snapshot runs.
     pub scheduled: AtomicBool,
-    /// The file that a running save writes.
-    temporary: Mutex<Option<PathBuf>>,
     /// `Server::changes` when the last successful save began.
     pub changes_at_save: AtomicU64,
     pub load_started_ms: AtomicI64,
@@ -52,7 +49,6 @@ impl Persistence {
             last_bgsave_try_ms: AtomicI64::new(0),
             saves: AtomicU64::new(0),
             scheduled: AtomicBool::new(false),
-            temporary: Mutex::new(None),
             changes_at_save: AtomicU64::new(0),
             load_started_ms: AtomicI64::new(0),
             load_total_bytes: AtomicU64::new(0),
@@ -90,33 +86,18 @@ pub fn save(
     let temporary = directory.join(format!("temp-{}-{now_ms}.rdb", std::process::id()));
     let changes = server.changes();
     server.persistence.last_bgsave_try_ms.store(now_ms, Relaxed);
-    let written = temporary.clone();
     let order = Order { file: Some(temporary.clone()), directory, for_replicas: false };
-    let mut slot = server.persistence.temporary.lock();
     let started = server.snapshots.start(server, order, move |server, snapshot| {
         let result = finish(snapshot, &temporary, &target);
-        *server.persistence.temporary.lock() = None;
         record(server, snapshot, changes, &result);
         move || then(result)
     });
-    if started.is_ok() {
-        *slot = Some(written);
-    }
-    drop(slot);
     if let Err(StartError::Failed(error)) = &started {
         tracing::warn!("Failed opening the temp RDB file for saving: {}", error.0);
         server.persistence.last_bgsave_ok.store(false, Relaxed);
         server.note_save_result();
     }
     started.map(|_| ())
-}
-
-/// The server ends: what a running save has written is of no use.
-pub fn remove_temporary(server: &Server) {
-    if let Some(path) = server.persistence.temporary.lock().take() {
-        // It may have become the file just now.
-        let _ = std::fs::remove_file(path);
-    }
 }
 
 fn finish(snapshot: &Snapshot, temporary: &Path, target: &Path) -> Result<(), String> {

@@ -409,8 +409,7 @@ impl Server {
     fn admits_in(&self, trouble: Trouble, row: &Row) -> Result<(), Error> {
         let config = self.config.load();
         let replica = trouble.contains(Trouble::REPLICA);
-        // PING says so as well, for those who ask after the server's health (Sentinel).
-        if (row.is_write() || row.name == "ping") && trouble.contains(Trouble::CANNOT_SAVE) {
+        if (row.is_write() || row.flags.contains(Flags::HEALTH)) && trouble.contains(Trouble::CANNOT_SAVE) {
             return Err(error::CANNOT_SAVE);
         }
         if row.is_write() && !replica && trouble.contains(Trouble::MIN_REPLICAS) {

@@ -26,6 +26,21 @@ fn every_arena_gives_freed_pages_back_soon() {
     assert!(times_ms.iter().all(|&time| time == "500"), "{times_ms:?}");
 }
 
+/// `ps` shows where a server listens, and no password that was on its command line.
+#[test]
+fn the_title_says_where_it_listens_and_no_password() {
+    let server = Server::redpoll(&["--masterauth", "s3cret"]);
+    let mut client = server.connect();
+    let title = || {
+        let shown =
+            std::fs::read(format!("/proc/{}/cmdline", server.pid().expect("it runs"))).expect("proc(5)");
+        String::from_utf8_lossy(&shown).trim_end_matches('\0').to_string()
+    };
+    assert!(title().ends_with(&format!("redpoll 127.0.0.1:{}", server.port())), "{:?}", title());
+    assert_eq!(client.call(&["CONFIG", "SET", "proc-title-template", "{title} at {port}"]).text(), "OK");
+    assert!(title().ends_with(&format!("redpoll at {}", server.port())), "{:?}", title());
+}
+
 /// What cannot be saved must not be written, and whoever asks after the server's health hears of it.
 #[test]
 fn a_server_that_cannot_save_says_so_to_ping() {

@@ -58,6 +58,8 @@ bitflags::bitflags! {
         const EXEC_ALL_SHARDS = 1 << 26;
         /// Redpoll's own: allowed while a RESP2 connection is subscribed.
         const SUBSCRIBED = 1 << 21;
+        /// Redpoll's own: asks after the server's health (Sentinel), so it is refused when nothing can be saved, as writes are.
+        const HEALTH = 1 << 27;
         /// Redpoll's own: runs at once inside MULTI instead of being queued.
         const NOT_QUEUED = 1 << 22;
     }

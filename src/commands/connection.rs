@@ -21,7 +21,7 @@ const ALWAYS: Flags = Flags::NOSCRIPT
     .union(Flags::ALLOW_BUSY);
 
 const PING: Row = Row::new("ping", -1, Group::Connection, "1.0.0", ping)
-    .flags(Flags::FAST.union(Flags::SUBSCRIBED))
+    .flags(Flags::FAST.union(Flags::SUBSCRIBED).union(Flags::HEALTH))
     .categories(Acl::CONNECTION)
     .tips(&["request_policy:all_shards", "response_policy:all_succeeded"]);
 

@@ -19,6 +19,8 @@ pub struct Loaded {
     pub config: Config,
     /// The absolute path of the configuration file, if one was named.
     pub file: Option<PathBuf>,
+    /// Whether there is a file or an option at all.
+    pub configured: bool,
     /// What the log should say once it is open: directives that are accepted and do nothing yet.
     pub warnings: Vec<String>,
 }
@@ -53,7 +55,7 @@ pub fn load(args: &[String]) -> Result<Loaded, StartError> {
     if !not_built.refuse.is_empty() {
         return Err(StartError::Refused(not_built.refuse.join("\n")));
     }
-    Ok(Loaded { config, file, warnings: not_built.warn })
+    Ok(Loaded { config, file, configured: !args.is_empty(), warnings: not_built.warn })
 }
 
 /// Whether a configuration file is read as TOML. CONFIG REWRITE cannot write such a file: it knows redis.conf only.

@@ -30,4 +30,4 @@ pub use lists::{ClientClass, Limit, SavePoint, os_text};
 pub use not_built::NotBuilt;
 pub use table::{Config, DIRECTIVES};
 pub use toml_file::parse_toml;
-pub use usage::{COMPATIBLE_VERSION, answer};
+pub use usage::{COMPATIBLE_VERSION, answer, build_id};

@@ -91,7 +91,7 @@ directives! {
     "set-proc-title" => set_proc_title: bool = true, YesNo, Start;
     "proc-title-template" => proc_title_template: String = "{title} {listen-addr} {server-mode}".into(), Checked(checks::proc_title), Run;
     "ignore-warnings" => ignore_warnings: String = String::new(), Text, Run;
-    "databases" => databases: u32 = 16, Int(1, I32_MAX), Start;
+    "databases" => databases: u32 = 16, Int(1, 65_535), Start;
     "dir" => dir: String = ".".into(), Directory, Protected;
     "hz" => hz: i64 = 10, Clamped(Int(0, I32_MAX), 1, 500), Run;
     "dynamic-hz" => dynamic_hz: bool = true, YesNo, Run;

@@ -18,14 +18,18 @@ pub fn answer(args: &[String]) -> Option<String> {
 /// Redis's line, which scripts parse, and Redpoll's own version.
 fn version() -> String {
     let own = env!("CARGO_PKG_VERSION");
-    let build = format!("{:x}", fnv1a(concat!(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"))));
+    let build = build_id();
     format!(
-        "Redis server v={COMPATIBLE_VERSION} sha=00000000:0 malloc=jemalloc-5.3.0 bits={} build={build} redpoll={own}\n",
+        "Redis server v={COMPATIBLE_VERSION} sha=00000000:0 malloc=jemalloc-5.3.0 bits={} build={build} redpoll={own}",
         usize::BITS
     )
 }
 
-/// A number that tells builds of different versions apart.
+/// A number that tells builds of different versions apart, hexadecimal.
+pub fn build_id() -> String {
+    format!("{:x}", fnv1a(concat!(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"))))
+}
+
 fn fnv1a(text: &str) -> u64 {
     text.bytes()
         .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))

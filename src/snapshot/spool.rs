@@ -45,7 +45,7 @@ pub enum Piece {
 /// A snapshot's bytes.
 #[derive(Debug)]
 pub struct Spool {
-    named: bool,
+    name: Option<PathBuf>,
     directory: PathBuf,
     inner: Mutex<Inner>,
 }
@@ -68,11 +68,19 @@ impl Spool {
     /// # Errors
     /// The file cannot be created.
     pub fn new(file: Option<PathBuf>, directory: PathBuf) -> Result<Spool, SpoolError> {
-        let named = file.is_some();
         let open =
             |path: &PathBuf| File::options().read(true).write(true).create(true).truncate(true).open(path);
-        let file = file.as_ref().map(open).transpose()?.map(|file| Arc::new(file.into()));
-        Ok(Spool { named, directory, inner: Mutex::new(Inner { file, ..Inner::default() }) })
+        let name = file;
+        let file = name.as_ref().map(open).transpose()?.map(|file| Arc::new(file.into()));
+        Ok(Spool { name, directory, inner: Mutex::new(Inner { file, ..Inner::default() }) })
+    }
+
+    /// Removes its file, if that has a name: the server ends, and what is written is of no use.
+    pub fn remove_file(&self) {
+        if let Some(name) = &self.name {
+            // It may have become the RDB file just now.
+            let _ = std::fs::remove_file(name);
+        }
     }
 
     /// Adds a piece. A file that cannot be written ends the spool with an error. One thread writes.
@@ -103,7 +111,7 @@ impl Spool {
                 inner.recent_bytes -= piece.len() as u64;
                 continue;
             }
-            let Some((at, piece)) = unfiled.filter(|_| self.named || is_full) else { return Ok(()) };
+            let Some((at, piece)) = unfiled.filter(|_| self.name.is_some() || is_full) else { return Ok(()) };
             if inner.file.is_none() {
                 inner.file = Some(Arc::new(BioFile::unlinked(&self.directory)?));
             }

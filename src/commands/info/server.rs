@@ -18,7 +18,7 @@ pub fn server(info: &Info<'_>, lines: &mut Lines) {
     lines.put("redpoll_version", env!("CARGO_PKG_VERSION"));
     lines.put("redis_git_sha1", "00000000");
     lines.put("redis_git_dirty", 0);
-    lines.put("redis_build_id", 0);
+    lines.put("redis_build_id", crate::config::build_id());
     lines.put("redis_mode", "standalone");
     lines.put("os", os());
     lines.put("arch_bits", usize::BITS);
