@@ -38,6 +38,8 @@ bitflags::bitflags! {
         const READONLY = 1 << 12;
         /// CLIENT REPLY is off: MONITOR shows it nothing.
         const SILENT = 1 << 13;
+        /// More waits for it than may: its connection ends, and tells the log why.
+        const OVER_LIMIT = 1 << 14;
     }
 }
 
@@ -455,7 +457,7 @@ impl Shared {
     }
 
     /// Puts a message into the mailbox; the connection is woken by [`Shared::call`], after unlocking whatever the sender holds.
-    /// A client that does not read is ended when its limit is passed.
+    /// A client that does not read is ended when its limit is passed; what waits for it goes with it.
     pub fn post(&self, now_ms: i64, write: impl FnOnce(&mut Out)) {
         if self.has(ClientFlags::CLOSE_ASAP) {
             return;
@@ -464,10 +466,18 @@ impl Shared {
         write(&mut mailbox.out);
         self.has_mail.store(!mailbox.out.is_empty(), Relaxed);
         if mailbox.is_over(self.out_bytes.load(Relaxed), now_ms) {
-            mailbox.out = Out::default();
-            drop(mailbox);
-            self.set_flag(ClientFlags::CLOSE_ASAP, true);
+            self.cut_off();
         }
+    }
+
+    /// Has more than may be waited for it, now or for too long?
+    pub fn is_over_limit(&self, now_ms: i64) -> bool {
+        self.mailbox.lock().is_over(self.out_bytes.load(Relaxed), now_ms)
+    }
+
+    /// Has the connection end because it is over its limit, when it is called.
+    pub fn cut_off(&self) {
+        self.set_flag(ClientFlags::CLOSE_ASAP | ClientFlags::OVER_LIMIT, true);
     }
 
     /// Moves what the mailbox holds to the end of `out`.
@@ -475,7 +485,7 @@ impl Shared {
         let mut mailbox = self.mailbox.lock();
         mailbox.out.append_to(out);
         self.has_mail.store(false, Relaxed);
-        if self.out_bytes.load(Relaxed) as u64 <= mailbox.limit.soft {
+        if out.len() as u64 <= mailbox.limit.soft {
             mailbox.over_soft_since_ms = None;
         }
     }

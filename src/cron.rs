@@ -1,5 +1,6 @@
 //! The clockwork: what is done from time to time, ten times a second.
 
+use crate::client::{ClientFlags, Shared};
 use crate::expire;
 use crate::persistence;
 use crate::replication::log::ReplId;
@@ -40,7 +41,9 @@ impl Cron {
             let _ = crate::control::background_save(server);
         }
         self.ping_replicas(server, now_ms);
-        close_idle_clients(server, now_ms);
+        let clients = server.clients.all();
+        close_idle_clients(server, &clients, now_ms);
+        close_full_clients(&clients, now_ms);
         server.migrate_sockets.close_idle(now_ms);
         server.log.close_files();
         release_backlog(server, now_ms);
@@ -62,8 +65,7 @@ impl Cron {
     }
 }
 
-fn close_idle_clients(server: &Server, now_ms: i64) {
-    use crate::client::ClientFlags;
+fn close_idle_clients(server: &Server, clients: &[Arc<Shared>], now_ms: i64) {
     let timeout_ms = i64::from(server.config.load().timeout) * SECOND_MS;
     if timeout_ms == 0 {
         return;
@@ -73,10 +75,21 @@ fn close_idle_clients(server: &Server, now_ms: i64) {
         | ClientFlags::BLOCKED
         | ClientFlags::PUBSUB
         | ClientFlags::MONITOR;
-    for client in server.clients.all() {
+    for client in clients {
         if !client.has(spared) && now_ms - client.last_interaction_ms.load(Relaxed) > timeout_ms {
             tracing::debug!("Closing idle client");
             client.kill();
+        }
+    }
+}
+
+/// Clients that do not read are ended when they have been over a soft limit for too long, although nothing more is written to
+/// them. A replica's link looks itself, at what it holds of the log.
+fn close_full_clients(clients: &[Arc<Shared>], now_ms: i64) {
+    for client in clients.iter().filter(|client| !client.has(ClientFlags::REPLICA)) {
+        if client.is_over_limit(now_ms) {
+            client.cut_off();
+            client.call();
         }
     }
 }
@@ -106,6 +119,7 @@ fn release_backlog(server: &Server, now_ms: i64) {
 mod tests {
     use super::*;
     use crate::commands::testing::Bench;
+    use crate::config::Limit;
     use crate::replication::hub::{Progress, Replica};
     use parking_lot::Mutex;
     use std::sync::atomic::{AtomicBool, AtomicI64};
@@ -132,5 +146,35 @@ mod tests {
         {
             assert_eq!(pinged(after_secs), expected, "after {after_secs} s");
         }
+    }
+
+    #[test]
+    fn who_is_over_a_soft_limit_for_too_long_is_ended() {
+        const LIMIT: Limit = Limit { hard: 1000, soft: 100, soft_secs: 2 };
+        for class in [ClientFlags::empty(), ClientFlags::PUBSUB, ClientFlags::MONITOR] {
+            let client = Bench::client(&Bench::new().server).shared;
+            client.set_flag(class, true);
+            client.apply_limits(&[LIMIT; 3]);
+            let ended = |unsent: usize, after_ms: i64| {
+                client.out_bytes.store(unsent, Relaxed);
+                close_full_clients(std::slice::from_ref(&client), after_ms);
+                client.has(ClientFlags::CLOSE_ASAP)
+            };
+            for (unsent, after_ms) in [(101, 0), (101, 2000), (100, 2500), (101, 3000), (900, 5000)] {
+                assert!(!ended(unsent, after_ms), "{class:?} {after_ms}");
+            }
+            assert!(ended(101, 5001), "{class:?}");
+            assert!(client.was_called());
+        }
+    }
+
+    #[test]
+    fn a_replica_is_not_measured_here() {
+        let client = Bench::client(&Bench::new().server).shared;
+        client.set_flag(ClientFlags::REPLICA, true);
+        client.apply_limits(&[Limit { hard: 10, soft: 0, soft_secs: 0 }; 3]);
+        client.out_bytes.store(100, Relaxed);
+        close_full_clients(std::slice::from_ref(&client), 0);
+        assert!(!client.has(ClientFlags::CLOSE_ASAP));
     }
 }

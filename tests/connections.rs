@@ -300,3 +300,26 @@ fn any_keepalive_lets_clients_in() {
         assert_eq!(server.connect().line("PING").text(), "PONG", "{seconds}");
     }
 }
+
+/// The soft limit of normal clients never acted, that of the others at the next message only; who listened was cut off silently.
+#[test]
+fn who_does_not_read_is_cut_off_and_the_log_tells() {
+    let server = Server::redpoll(&["--client-output-buffer-limit", "normal 0 100kb 1 pubsub 0 100kb 1"]);
+    let (mut watcher, mut reader) = (server.connect(), server.connect());
+    let value = "x".repeat(1_000_000);
+    watcher.call(&["SET", "big", &value]);
+    let mut deaf = [server.connect(), server.connect(), server.connect()];
+    assert_eq!(deaf[1].line("MONITOR").text(), "OK");
+    deaf[2].line("SUBSCRIBE news");
+    let gets = "GET big\r\n".repeat(20);
+    deaf[0].send_raw(gets.as_bytes()).expect("sent");
+    (0..20).for_each(|_| assert_eq!(reader.call(&["PUBLISH", "news", &value]).int(), Some(1)));
+    wait_until("those who do not read are gone", DEADLINE, || connected(&mut watcher) == 2);
+    let told = " scheduled to be closed ASAP for overcoming of output buffer limits.";
+    let log = server.log();
+    let lines: Vec<&str> = log.lines().filter(|line| line.ends_with(told)).collect();
+    assert_eq!(lines.len(), 3, "{log}");
+    for command in [" cmd=get ", " cmd=monitor ", " cmd=subscribe "] {
+        assert!(lines.iter().any(|line| line.contains(command)), "{command} in {lines:?}");
+    }
+}

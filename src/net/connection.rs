@@ -118,6 +118,9 @@ impl Connection {
         if let Err(error) = self.serve().await {
             tracing::debug!("Client {} closed connection: {error}", self.client.shared.addr);
         }
+        if self.client.shared.has(ClientFlags::OVER_LIMIT) {
+            warn_of_output_limit(&self.client.shared, self.server.clock.now_ms());
+        }
         self.take_back();
         if !self.out.is_empty() {
             // A peer that says no more may still read.
@@ -471,7 +474,7 @@ impl Connection {
         if hard == 0 || self.out.len() as u64 <= hard {
             return Ok(());
         }
-        warn_of_output_limit(&self.client.shared, self.server.clock.now_ms());
+        self.client.shared.cut_off();
         Err(ErrorKind::ConnectionAborted.into())
     }
 

@@ -259,6 +259,7 @@ fn start(server: &Arc<Server>, fd: i32, addr: String, laddr: String, stream: Acc
     server.stats.here(|stats| stats.connections.add(1));
     // Here and not on its thread: whoever is accepted next counts it for `maxclients`.
     server.clients.add(client.shared.clone());
+    client.shared.apply_limits(&server.config.load().client_output_buffer_limit);
     // Boxed on the way there: a task keeps what it was given and what it made of that side by side.
     let accepted = Box::new((server.clone(), stream, client));
     server.io_threads().spawn(|place| async move {
