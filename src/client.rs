@@ -495,9 +495,33 @@ impl Shared {
         self.has_mail.load(Relaxed)
     }
 
-    /// Bytes that wait in the mailbox.
-    pub fn mail_bytes(&self) -> usize {
-        self.mailbox.lock().out.len()
+    /// Bytes that wait to be sent, replies and mail.
+    pub fn output_bytes(&self) -> usize {
+        self.buffers().iter().map(|(waiting, _)| waiting).sum()
+    }
+
+    /// Memory that goes when the client does, bytes. What it shares with the data set or with other clients does not count.
+    pub fn own_bytes(&self) -> usize {
+        self.fixed_bytes() + self.buffers().iter().map(|(_, own)| own).sum::<usize>()
+    }
+
+    /// Memory that it occupies, bytes, as if it shared nothing.
+    pub fn total_bytes(&self) -> usize {
+        self.fixed_bytes() + self.buffers().iter().map(|(waiting, own)| waiting.max(own)).sum::<usize>()
+    }
+
+    fn fixed_bytes(&self) -> usize {
+        let requests = self.query_capacity.load(Relaxed) + self.queued_bytes.load(Relaxed);
+        size_of::<Client>() + size_of::<Shared>() + requests
+    }
+
+    /// Of the replies and the mail: bytes that wait, and those of the buffer that they are in.
+    fn buffers(&self) -> [(usize, usize); 2] {
+        let unsent = self.out_bytes.load(Relaxed);
+        // Where nothing waits, the buffer was the thread's.
+        let capacity = if unsent > 0 { self.out_capacity.load(Relaxed) } else { 0 };
+        let mailbox = self.mailbox.lock();
+        [(unsent, capacity), (mailbox.out.len(), mailbox.out.capacity())]
     }
 
     /// The protocol that the client speaks.

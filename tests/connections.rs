@@ -323,3 +323,30 @@ fn who_does_not_read_is_cut_off_and_the_log_tells() {
         assert!(lines.iter().any(|line| line.contains(command)), "{command} in {lines:?}");
     }
 }
+
+/// Replies that wait were nobody's in CLIENT LIST, and in INFO more than there was: no byte was left for the data set.
+#[test]
+fn replies_that_wait_are_counted_once() {
+    const GETS: usize = 20;
+    let server = Server::redpoll(&[]);
+    let mut watcher = server.connect();
+    let value = "x".repeat(1_000_000);
+    watcher.call(&["SET", "big", &value]);
+    let mut deaf: Vec<Client> = (0..10).map(|_| server.connect()).collect();
+    for client in &mut deaf {
+        client.send_raw("GET big\r\n".repeat(GETS).as_bytes()).expect("sent");
+    }
+    let field = |line: &str, name: &str| -> usize {
+        let found = line.split(' ').find_map(|word| word.strip_prefix(name)?.strip_prefix('='));
+        found.and_then(|number| number.parse().ok()).expect("a number")
+    };
+    wait_until("they all wait", DEADLINE, || {
+        let lines = watcher.line("CLIENT LIST").text();
+        let waiting = lines.lines().filter(|line| field(line, "omem") > GETS * value.len() / 3);
+        let all = waiting.map(|line| assert!(field(line, "tot-mem") > field(line, "omem"), "{line}"));
+        all.count() == deaf.len()
+    });
+    let bytes = |watcher: &mut Client, name: &str| -> usize { watcher.info(name).parse().expect("a number") };
+    assert!(bytes(&mut watcher, "mem_clients_normal") < value.len());
+    assert!(bytes(&mut watcher, "used_memory_dataset") >= value.len());
+}

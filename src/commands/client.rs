@@ -1,7 +1,7 @@
 //! CLIENT: what the connections are and what their owners may ask of them.
 
 use super::container;
-use crate::client::{Client, ClientFlags, ReplyMode, Shared};
+use crate::client::{ClientFlags, ReplyMode, Shared};
 use crate::command::{Acl, Command, Flags, Group, Row, table};
 use crate::error::{self, Error};
 use crate::executor::Call;
@@ -134,15 +134,14 @@ fn describe(text: &mut String, client: &Shared, now_ms: i64) {
     let load = |n: &std::sync::atomic::AtomicUsize| n.load(Relaxed);
     let secs_since = |ms: i64| (now_ms - ms).max(0) / 1000;
     let names = client.names.lock().clone();
-    let (mail, unsent) = (client.mail_bytes(), load(&client.out_bytes));
     let (query, capacity) = (load(&client.query_bytes), load(&client.query_capacity));
-    let (queued_bytes, out_capacity) = (load(&client.queued_bytes), load(&client.out_capacity));
-    let memory = size_of::<Client>() + size_of::<Shared>() + capacity + queued_bytes + out_capacity + mail;
+    let (queued_bytes, waiting) = (load(&client.queued_bytes), client.output_bytes());
+    // There is no buffer of a fixed size: whatever waits is in what Redis calls the list.
     let _ = writeln!(
         text,
         "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub={} psub={} ssub=0 multi={} \
-         qbuf={query} qbuf-free={} argv-mem=0 multi-mem={queued_bytes} rbs={out_capacity} rbp={unsent} obl={unsent} \
-         oll={} omem={mail} tot-mem={memory} events={} cmd={} user={} redir=-1 resp={} lib-name={} lib-ver={}",
+         qbuf={query} qbuf-free={} argv-mem=0 multi-mem={queued_bytes} rbs=0 rbp=0 obl=0 \
+         oll={} omem={waiting} tot-mem={} events={} cmd={} user={} redir=-1 resp={} lib-name={} lib-ver={}",
         client.id,
         client.addr,
         client.laddr,
@@ -156,8 +155,9 @@ fn describe(text: &mut String, client: &Shared, now_ms: i64) {
         load(&client.patterns),
         client.queued.load(Relaxed),
         capacity.saturating_sub(query),
-        u8::from(mail > 0),
-        if unsent + mail > 0 { "rw" } else { "r" },
+        u8::from(waiting > 0),
+        client.total_bytes(),
+        if waiting > 0 { "rw" } else { "r" },
         command_name(load(&client.last_command)),
         names.user,
         client.resp.load(Relaxed),
@@ -424,6 +424,7 @@ fn help(call: &mut Call<'_, '_>) -> Result<(), Error> {
 mod tests {
     use crate::client::{Client, ClientFlags, ReplyMode};
     use crate::commands::testing::{Bench, NOW_MS};
+    use std::sync::atomic::Ordering::Relaxed;
 
     #[track_caller]
     fn check(bench: &mut Bench, lines: &[(&str, &str)]) {
@@ -465,12 +466,37 @@ mod tests {
     }
 
     #[test]
+    fn what_waits_for_a_client_is_its_memory() {
+        let (mut bench, mut two, three) = company();
+        let field = |line: &str, name: &str| -> usize {
+            let rest = line.split(name).nth(1).and_then(|rest| rest.split(' ').next()).expect("there");
+            rest.parse().expect("a number")
+        };
+        let mut memory = |id: u64| {
+            let line = bench.run(&format!("client list id {id}"));
+            (field(&line, " oll="), field(&line, " omem="), field(&line, " tot-mem="))
+        };
+        let (_, _, idle) = memory(3);
+        three.shared.out_bytes.store(1_000_000, Relaxed);
+        three.shared.out_capacity.store(300, Relaxed);
+        assert_eq!(memory(3), (1, 1_000_000, idle + 1_000_000));
+        assert_eq!(three.shared.own_bytes(), idle + 300, "values are not the client's own");
+        three.shared.out_bytes.store(0, Relaxed);
+        assert_eq!(memory(3), (0, 0, idle), "the buffer is another's now");
+        Bench::run_as(&bench.server, &mut two, "subscribe c");
+        bench.run(&format!("publish c {}", "x".repeat(1000)));
+        let line = bench.run("client list id 2");
+        assert_eq!((field(&line, " oll="), field(&line, " omem=")), (1, 1_033));
+        assert!(field(&line, " tot-mem=") >= idle + 1_033 && line.contains(" events=rw "), "{line}");
+    }
+
+    #[test]
     fn the_list_shows_what_clients_do() {
         let (mut bench, mut two, three) = company();
         Bench::run_as(&bench.server, &mut two, "subscribe a b");
         Bench::run_as(&bench.server, &mut two, "psubscribe p*");
         three.shared.set_flag(ClientFlags::MULTI.union(ClientFlags::UNIX_SOCKET), true);
-        three.watch_flag.store(true, std::sync::atomic::Ordering::Relaxed);
+        three.watch_flag.store(true, Relaxed);
         let list = bench.run("client list");
         assert_eq!(ids(&list), ["1", "2", "3"]);
         assert!(list.contains(" flags=P db=0 sub=2 psub=1 ssub=0 ") && list.contains(" cmd=psubscribe "));

@@ -2,6 +2,7 @@
 
 use super::Info;
 use super::lines::{Lines, ratio};
+use crate::client::ClientFlags;
 use crate::memory;
 use crate::server::Server;
 use std::sync::atomic::Ordering::Relaxed;
@@ -17,7 +18,7 @@ pub struct Figures {
     pub active: u64,
     pub resident: u64,
     pub backlog: u64,
-    /// Buffers of clients, replicas' left out.
+    /// Clients that are no replicas. A value that waits to be sent to one is the data set's.
     pub clients: u64,
 }
 
@@ -98,11 +99,10 @@ fn scripts(lines: &mut Lines) {
     lines.size("used_memory_scripts", 0);
 }
 
-/// Buffers of clients, replicas' left out.
 fn client_bytes(server: &Server) -> u64 {
     let all = server.clients.all();
-    let bytes = all.iter().map(|c| c.query_capacity.load(Relaxed) + c.out_bytes.load(Relaxed));
-    bytes.sum::<usize>() as u64
+    let normal = all.iter().filter(|client| !client.has(ClientFlags::REPLICA));
+    normal.map(|client| client.own_bytes()).sum::<usize>() as u64
 }
 
 fn percent(lines: &mut Lines, name: &str, ratio: f64) {

@@ -61,7 +61,7 @@ pub fn clients(info: &Info<'_>, lines: &mut Lines) {
     lines.put("maxclients", info.config.maxclients);
     let input = largest(|client| client.query_capacity.load(Relaxed));
     lines.put("client_recent_max_input_buffer", input.unwrap_or(0));
-    let output = largest(|client| client.out_bytes.load(Relaxed));
+    let output = largest(crate::client::Shared::output_bytes);
     lines.put("client_recent_max_output_buffer", output.unwrap_or(0));
     lines.put("blocked_clients", blocked);
     lines.put("tracking_clients", 0);
