@@ -87,6 +87,7 @@ pub struct Stats {
     pub sync_full: AtomicU64,
     pub sync_partial_ok: AtomicU64,
     pub sync_partial_err: AtomicU64,
+    /// Snapshots and streams; the threads' own bytes do not include them.
     pub repl_input_bytes: AtomicU64,
     pub repl_output_bytes: AtomicU64,
     pub unexpected_errors: AtomicU64,
@@ -224,12 +225,14 @@ impl Stats {
     /// Takes a sample for the averages.
     pub fn sample(&self, now_ms: i64) {
         self.note_memory(crate::memory::used_bytes());
+        let (repl_input, repl_output) =
+            (self.repl_input_bytes.load(Relaxed), self.repl_output_bytes.load(Relaxed));
         let now = [
             self.sum(|stats| stats.commands_processed.get()),
-            self.sum(|stats| stats.net_input_bytes.get()),
-            self.sum(|stats| stats.net_output_bytes.get()),
-            self.repl_input_bytes.load(Relaxed),
-            self.repl_output_bytes.load(Relaxed),
+            self.sum(|stats| stats.net_input_bytes.get()) + repl_input,
+            self.sum(|stats| stats.net_output_bytes.get()) + repl_output,
+            repl_input,
+            repl_output,
         ];
         let mut rates = self.rates.lock();
         let elapsed_ms = now_ms - rates.last_ms;
@@ -265,5 +268,22 @@ impl Stats {
     /// The longest piece of work that was done while shards were held, in microseconds.
     pub fn lock_hold_max_usec(&self) -> u64 {
         self.lock_hold_max_ns.load(Relaxed).div_ceil(1000)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn averages_of_bytes_include_replication() {
+        let stats = Stats::default();
+        stats.sample(1000);
+        stats.here(|here| here.net_input_bytes.add(160));
+        stats.repl_input_bytes.fetch_add(1600, Relaxed);
+        stats.repl_output_bytes.fetch_add(320, Relaxed);
+        stats.sample(2000);
+        let rates = [Rate::Input, Rate::Output, Rate::ReplInput, Rate::ReplOutput];
+        assert_eq!(rates.map(|rate| stats.rate(rate)), [110, 20, 100, 20]);
     }
 }

@@ -350,3 +350,27 @@ fn replies_that_wait_are_counted_once() {
     assert!(bytes(&mut watcher, "mem_clients_normal") < value.len());
     assert!(bytes(&mut watcher, "used_memory_dataset") >= value.len());
 }
+
+/// The totals of INFO left replication out, and a replica did not count the snapshot.
+#[test]
+fn replicated_bytes_are_in_the_totals() {
+    const VALUE_BYTES: u64 = 1_000_000;
+    let (master, replica) = (Server::redpoll(&["--rdbcompression", "no"]), Server::redpoll(&[]));
+    let (mut on_master, mut on_replica) = (master.connect(), replica.connect());
+    let value = "x".repeat(VALUE_BYTES as usize);
+    on_master.call(&["SET", "snapshot", &value]);
+    on_replica.line(&format!("REPLICAOF 127.0.0.1 {}", master.port()));
+    let counted = |on_master: &mut Client, on_replica: &mut Client, values: u64| {
+        let number = |client: &mut Client, field: &str| client.info(field).parse().unwrap_or(0);
+        for (client, way) in [(on_master, "output"), (on_replica, "input")] {
+            let (total, replicated) =
+                (format!("total_net_{way}_bytes"), format!("total_net_repl_{way}_bytes"));
+            wait_until(&replicated, DEADLINE, || number(client, &replicated) > values * VALUE_BYTES);
+            let replicated = number(client, &replicated);
+            assert!(number(client, &total) > replicated, "{total}");
+        }
+    };
+    counted(&mut on_master, &mut on_replica, 1);
+    on_master.call(&["SET", "stream", &value]);
+    counted(&mut on_master, &mut on_replica, 2);
+}

@@ -407,6 +407,7 @@ impl Session<'_> {
             let over = end.as_mut().is_some_and(|end| end.passes(wire.buffered(), consumed));
             wire.consume(consumed);
             read += consumed as u64;
+            server.stats.repl_input_bytes.fetch_add(consumed as u64, Relaxed);
             server.link.set(State::Sync { read, total }, server.clock.now_ms());
             if decoder.is_done() {
                 break;
@@ -435,6 +436,7 @@ impl Session<'_> {
                     return Err(failed("the end mark is missing".into()));
                 }
                 wire.consume(MARK_BYTES);
+                server.stats.repl_input_bytes.fetch_add(MARK_BYTES as u64, Relaxed);
             }
         }
         Ok(loader)
@@ -452,6 +454,7 @@ impl Session<'_> {
             let n = wire.buffered().len();
             if n > 0 {
                 server.stats.repl_input_bytes.fetch_add(n as u64, Relaxed);
+                server.stats.here(|stats| stats.reads.add(1));
                 let wanted =
                     applier.apply(server, wire.buffered()).map_err(|stopped| End::Failed(stopped.0))?;
                 wire.consume(n);
@@ -480,6 +483,10 @@ impl Session<'_> {
         let offset = self.server.log.lock().end();
         let mut out = Vec::new();
         encode::request(&mut out, &["REPLCONF", "ACK", itoa::Buffer::new().format(offset)]);
+        self.server.stats.here(|stats| {
+            stats.net_output_bytes.add(out.len() as u64);
+            stats.writes.add(1);
+        });
         wire.write(&mut out).await
     }
 }

@@ -60,10 +60,14 @@ fn traffic(info: &Info<'_>, lines: &mut Lines) {
     lines.put("total_connections_received", stats.total(|thread| thread.connections.get()));
     lines.put("total_commands_processed", stats.total(|thread| thread.commands_processed.get()));
     lines.put("instantaneous_ops_per_sec", stats.rate(Rate::Commands));
-    lines.put("total_net_input_bytes", stats.total(|thread| thread.net_input_bytes.get()));
-    lines.put("total_net_output_bytes", stats.total(|thread| thread.net_output_bytes.get()));
-    lines.put("total_net_repl_input_bytes", stats.repl_input_bytes.load(Relaxed));
-    lines.put("total_net_repl_output_bytes", stats.repl_output_bytes.load(Relaxed));
+    let (repl_input, repl_output) =
+        (stats.repl_input_bytes.load(Relaxed), stats.repl_output_bytes.load(Relaxed));
+    let input = stats.total(|thread| thread.net_input_bytes.get()) + repl_input;
+    let output = stats.total(|thread| thread.net_output_bytes.get()) + repl_output;
+    lines.put("total_net_input_bytes", input);
+    lines.put("total_net_output_bytes", output);
+    lines.put("total_net_repl_input_bytes", repl_input);
+    lines.put("total_net_repl_output_bytes", repl_output);
     lines.decimal("instantaneous_input_kbps", kbps(Rate::Input));
     lines.decimal("instantaneous_output_kbps", kbps(Rate::Output));
     lines.decimal("instantaneous_input_repl_kbps", kbps(Rate::ReplInput));
