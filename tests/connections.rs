@@ -374,3 +374,24 @@ fn replicated_bytes_are_in_the_totals() {
     on_master.call(&["SET", "stream", &value]);
     counted(&mut on_master, &mut on_replica, 2);
 }
+
+/// The master was shown without its socket, and as idle for as long as it was there.
+#[test]
+fn a_replica_shows_its_master_among_the_clients() {
+    let (master, replica) = (Server::redpoll(&[]), Server::redpoll(&[]));
+    let (mut on_master, mut on_replica) = (master.connect(), replica.connect());
+    on_replica.line(&format!("REPLICAOF 127.0.0.1 {}", master.port()));
+    wait_until("the link is up", DEADLINE, || on_replica.info("master_link_status") == "up");
+    let field = |line: &str, name: &str| -> String {
+        let found = line.split(' ').find_map(|word| word.strip_prefix(name)?.strip_prefix('='));
+        found.unwrap_or_default().to_string()
+    };
+    let theirs = on_master.line("CLIENT LIST TYPE replica").text();
+    let ours = on_replica.line("CLIENT LIST TYPE master").text();
+    assert_eq!(
+        [field(&ours, "addr"), field(&ours, "laddr")],
+        [field(&theirs, "laddr"), field(&theirs, "addr")]
+    );
+    assert!(field(&ours, "fd").parse::<i32>().is_ok_and(|fd| fd > 2), "{ours}");
+    assert_eq!(field(&ours, "user"), "(superuser)");
+}

@@ -217,7 +217,7 @@ fn admit_unix(server: &Arc<Server>, stream: tokio::net::UnixStream) -> io::Resul
 }
 
 /// `ip:port`, IPv6 in brackets and IPv4 in its own form.
-fn show(address: SocketAddr) -> String {
+pub(super) fn show(address: SocketAddr) -> String {
     SocketAddr::new(address.ip().to_canonical(), address.port()).to_string()
 }
 

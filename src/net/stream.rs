@@ -1,9 +1,10 @@
 //! A socket of any kind.
 
+use super::listener::show;
 use super::simulated::Socket;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 use std::io::{self, ErrorKind, IoSlice};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::task::{Context, Poll};
 use tokio::io::Interest;
 use tokio::net::{TcpStream, UnixStream};
@@ -39,7 +40,22 @@ impl Accepted {
     }
 }
 
+/// Where a connection goes, as CLIENT LIST shows it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Ends {
+    pub addr: String,
+    pub laddr: String,
+    pub fd: i32,
+}
+
 impl Stream {
+    /// Where a TCP connection goes.
+    pub fn ends(&self) -> Option<Ends> {
+        let Stream::Tcp(stream) = self else { return None };
+        let (addr, laddr) = (stream.peer_addr().ok()?, stream.local_addr().ok()?);
+        Some(Ends { addr: show(addr), laddr: show(laddr), fd: stream.as_raw_fd() })
+    }
+
     /// Reads what is there. A read that does not fill the buffer has emptied the socket, and no system call is made to
     /// find that out again.
     ///

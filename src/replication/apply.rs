@@ -3,14 +3,16 @@
 //! The stream's bytes go on into our own log unchanged, in whole units: a command, or all from MULTI to EXEC. So our offset
 //! moves by whole units, and a cut in the middle of a transaction resumes at its MULTI.
 
-use crate::client::{Client, Kind, Shared, Takeover};
+use crate::client::{Client, ClientFlags, Kind, Shared, Takeover};
 use crate::command::{Lookup, table};
 use crate::control::background_save_soon;
 use crate::executor::{PATIENCE, execute};
+use crate::net::stream::Ends;
 use crate::resp::parser::{Arg, Limits, Parser, Progress};
 use crate::resp::{Out, encode};
 use crate::server::Server;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 /// The stream cannot be followed any further; the text is for the log.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -24,14 +26,18 @@ pub struct Applier {
     out: Out,
 }
 
+/// Who may do anything, as CLIENT LIST shows it.
+const SUPERUSER: &str = "(superuser)";
 /// A master is trusted with any length.
 const LIMITS: Limits = Limits { max_bulk_bytes: i64::MAX, unauthenticated: false };
 
 impl Applier {
-    /// An applier for a master at `address`, with `db` selected.
-    pub fn new(server: &Server, address: String, db: u16) -> Applier {
-        let shared = Shared::new(server.clients.next_id(), address, String::new(), -1, server.clock.now_ms());
-        shared.set_flag(crate::client::ClientFlags::MASTER, true);
+    /// An applier for the master behind a connection, with `db` selected.
+    pub fn new(server: &Server, ends: Ends, db: u16) -> Applier {
+        let Ends { addr, laddr, fd } = ends;
+        let shared = Shared::new(server.clients.next_id(), addr, laddr, fd, server.clock.now_ms());
+        shared.set_flag(ClientFlags::MASTER, true);
+        shared.names.lock().user = SUPERUSER.into();
         let mut client = Client::new(Arc::new(shared), true);
         client.kind = Kind::Master;
         client.select(db);
@@ -48,6 +54,7 @@ impl Applier {
     /// # Errors
     /// The stream is not RESP, or holds a command that we do not know.
     pub fn apply(&mut self, server: &Arc<Server>, data: &[u8]) -> Result<bool, Stopped> {
+        self.client.shared.last_interaction_ms.store(server.clock.now_ms(), Relaxed);
         let mut pending = std::mem::take(&mut self.pending);
         let mut rest = if pending.is_empty() {
             data
@@ -130,6 +137,29 @@ fn report_error(server: &Server, args: &[Arg<'_>], out: &mut Out) {
             &text[1..],
             name.escape_default()
         );
-        server.stats.unexpected_errors.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        server.stats.unexpected_errors.fetch_add(1, Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::commands::testing::{Bench, NOW_MS};
+
+    #[test]
+    fn a_master_is_shown_as_a_client() {
+        let mut bench = Bench::new();
+        let ends = Ends { addr: "1.2.3.4:5".into(), laddr: "6.7.8.9:10".into(), fd: 11 };
+        let mut applier = Applier::new(&bench.server, ends, 3);
+        bench.server.clients.add(applier.shared().clone());
+        bench.server.clock.freeze(NOW_MS + 5_000);
+        applier.apply(&bench.server, b"*1\r\n$4\r\nPING\r\n*1\r\n").expect("it is understood");
+        bench.server.clock.freeze(NOW_MS + 7_000);
+        let line = bench.run("client list type master");
+        for shown in
+            [" addr=1.2.3.4:5 laddr=6.7.8.9:10 fd=11 name= age=7 idle=2 flags=M db=3 ", " user=(superuser) "]
+        {
+            assert!(line.contains(shown), "{shown} in {line}");
+        }
     }
 }

@@ -12,7 +12,7 @@ use super::log::{Log, ReplId};
 use crate::control::background_save_soon;
 use crate::loader::{Expired, Loader};
 use crate::net::dial::dial;
-use crate::net::stream::Stream;
+use crate::net::stream::{Ends, Stream};
 use crate::rdb::Decoder;
 use crate::resp::encode;
 use crate::server::Server;
@@ -446,7 +446,12 @@ impl Session<'_> {
         let server = self.server;
         let mut acknowledge = true;
         let db = server.log.lock().selected().unwrap_or(0);
-        let mut applier = Applier::new(server, format!("{}:{}", self.target.host, self.target.port), db);
+        let ends = wire.stream.ends().unwrap_or_else(|| Ends {
+            addr: format!("{}:{}", self.target.host, self.target.port),
+            laddr: String::new(),
+            fd: -1,
+        });
+        let mut applier = Applier::new(server, ends, db);
         server.clients.add(applier.shared().clone());
         let _leaves = Leaves(server, applier.shared().id);
         let mut acked_at = Instant::now();

@@ -4,6 +4,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use redpoll::config::Config;
+use redpoll::net::stream::Ends;
 use redpoll::replication::apply::Applier;
 use redpoll::resp::parser::{Arg, Limits, Parser, Progress};
 use redpoll::server::Server;
@@ -48,7 +49,7 @@ fn apply(seed: u32, input: &[u8]) -> Applied {
     server.clock.freeze(NOW_MS);
     server.log.want();
     server.mark_replica();
-    let mut applier = Applier::new(&server, "master".into(), 0);
+    let mut applier = Applier::new(&server, Ends { addr: "master".into(), laddr: String::new(), fd: -1 }, 0);
     let stopped = pieces(seed, input).any(|piece| applier.apply(&server, piece).is_err());
     drop(applier);
     // What is freed elsewhere counts as leaked until it is: pointers to entries carry a tag, so that the leak detector does not see them.
