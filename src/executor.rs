@@ -136,6 +136,14 @@ pub struct Call<'c, 'k> {
 }
 
 impl Call<'_, '_> {
+    /// How much may wait for the client, bytes, before it is cut off: for replies that are as long as a number in the request says.
+    pub fn waiting_limit(&self) -> usize {
+        match (self.client.kind, self.server.normal_output_limit()) {
+            (Kind::Master, _) | (_, 0) => usize::MAX,
+            (Kind::Normal, limit) => usize::try_from(limit).unwrap_or(usize::MAX),
+        }
+    }
+
     /// The log gets this request instead of the command as it came (several calls: several requests).
     pub fn propagate_instead<A: AsRef<[u8]>>(&mut self, args: &[A]) {
         let mut request = Vec::new();

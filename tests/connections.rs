@@ -395,3 +395,31 @@ fn a_replica_shows_its_master_among_the_clients() {
     assert!(field(&ours, "fd").parse::<i32>().is_ok_and(|fd| fd > 2), "{ours}");
     assert_eq!(field(&ours, "user"), "(superuser)");
 }
+
+/// Neither one reply nor many of one pipeline outgrow the hard limit of a client that does not read.
+#[test]
+fn the_hard_output_limit_holds_within_a_batch() {
+    const ELEMENT_BYTES: usize = 56_000;
+    let server = Server::redpoll(&["--client-output-buffer-limit", "normal 10mb 0 0"]);
+    let mut client = server.connect();
+    client.line("SADD s member");
+    client.line("HSET h field value");
+    client.line("ZADD z 1 member");
+    for _ in 0..10 {
+        client.call(&["RPUSH", "l", &"x".repeat(ELEMENT_BYTES)]);
+    }
+    let endless = ["SRANDMEMBER s -100000000", "HRANDFIELD h -100000000", "ZRANDMEMBER z -100000000"];
+    let mut requests: Vec<String> = endless.iter().map(|line| format!("{line}\r\n")).collect();
+    requests.push("LRANGE l 0 -1\r\n".repeat(500));
+    for (ended, request) in requests.iter().enumerate() {
+        let mut deaf = server.connect();
+        deaf.send_raw(request.as_bytes()).expect("sent");
+        wait_until("it is cut off", DEADLINE, || {
+            let log = server.log();
+            log.matches("closed ASAP for overcoming of output buffer limits").count() > ended
+        });
+        wait_until("it is forgotten", DEADLINE, || connected(&mut client) == 1);
+    }
+    let peak: usize = client.info("used_memory_peak").parse().expect("a number");
+    assert!(peak < 40 << 20, "{peak} bytes");
+}

@@ -410,15 +410,18 @@ impl Connection {
             return Some(Turn::Busy);
         }
         *rest = &rest[len..];
-        self.diversion()
+        self.diversion(out)
     }
 
     /// Does the connection do something else now than to run the next request?
-    fn diversion(&self) -> Option<Turn> {
+    fn diversion(&self, out: &Out) -> Option<Turn> {
         if self.client.takeover.is_some() {
             Some(Turn::Takeover)
         } else if self.client.shared.has(ClientFlags::CLOSE_AFTER_REPLY.union(ClientFlags::CLOSE_ASAP)) {
             Some(Turn::Close)
+        } else if self.is_over_hard_limit(out) {
+            // What the socket takes is taken first; who is over it then goes.
+            Some(Turn::Busy)
         } else {
             None
         }
@@ -453,7 +456,7 @@ impl Connection {
             return Some(Turn::Busy);
         }
         *rest = &rest[n..];
-        self.diversion()
+        self.diversion(out)
     }
 
     fn limits(&self) -> Limits {
@@ -469,13 +472,20 @@ impl Connection {
         shared.query_capacity.store(self.pending.capacity(), Relaxed);
     }
 
-    fn check_output_limit(&self) -> io::Result<()> {
+    fn is_over_hard_limit(&self, out: &Out) -> bool {
         let hard = self.server.normal_output_limit();
-        if hard == 0 || self.out.len() as u64 <= hard {
-            return Ok(());
+        hard != 0 && out.len() as u64 > hard
+    }
+
+    fn check_output_limit(&mut self) -> io::Result<()> {
+        if self.is_over_hard_limit(&self.out) {
+            self.client.shared.cut_off();
         }
-        self.client.shared.cut_off();
-        Err(ErrorKind::ConnectionAborted.into())
+        if self.client.shared.has(ClientFlags::OVER_LIMIT) {
+            self.out = Out::default();
+            return Err(ErrorKind::ConnectionAborted.into());
+        }
+        Ok(())
     }
 
     /// Sends what the socket takes of `self.out`.

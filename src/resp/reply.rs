@@ -85,6 +85,11 @@ impl<'o> Reply<'o> {
         }
     }
 
+    /// Bytes that wait for the client, with all that was written here.
+    pub fn waiting(&self) -> usize {
+        self.out.len()
+    }
+
     /// An integer from a size.
     #[inline]
     pub fn len(&mut self, n: usize) {

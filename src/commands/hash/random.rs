@@ -92,6 +92,7 @@ fn hrandfield(call: &mut Call<'_, '_>) -> Result<(), Error> {
     let request = Request::parse(call)?;
     let as_of_ms = call.view.elements_as_of_ms();
     let mut chance = Chance::new(call.view.random());
+    let limit = call.waiting_limit();
     let hash = call.view.object::<Hash>(call.args.at(1))?;
     let choice = hash.as_ref().map(|hash| Choice::of(hash, as_of_ms)).filter(|choice| choice.len() > 0);
     match (choice, request) {
@@ -103,6 +104,10 @@ fn hrandfield(call: &mut Call<'_, '_>) -> Result<(), Error> {
             request.head(&mut call.reply, count);
             for _ in 0..count {
                 request.field(&mut call.reply, choice.nth(chance.below(choice.len())));
+                if call.reply.waiting() > limit {
+                    call.client.shared.cut_off();
+                    break;
+                }
             }
         }
         (Some(choice), Some(request)) => {

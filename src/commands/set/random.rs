@@ -13,6 +13,7 @@ use crate::keyspace::events::{Class, Event};
 use crate::types::element::Element;
 use crate::types::object::FREE_ELSEWHERE;
 use crate::types::set::Set;
+use std::ops::ControlFlow;
 
 const POPPED: Event = Event::new(Class::SET, "spop");
 /// Asked for more than this part of a set's members, one walks through all of them (Redis: SRANDMEMBER_SUB_STRATEGY_MUL).
@@ -109,6 +110,7 @@ fn show_count(call: &mut Call<'_, '_>) -> Result<(), Error> {
     if count == i64::MIN {
         return Err(error::LONG_OUT_OF_RANGE);
     }
+    let limit = call.waiting_limit();
     let mut chance = Chance::new(call.view.random());
     let set = call.view.object::<Set>(call.args.at(1))?;
     let Some(set) = set.filter(|_| count != 0) else {
@@ -119,7 +121,14 @@ fn show_count(call: &mut Call<'_, '_>) -> Result<(), Error> {
     let reply = &mut call.reply;
     if count < 0 {
         reply.array(wanted);
-        with_repetitions(&set, wanted, &mut chance, |member| reply.element(member));
+        with_repetitions(&set, wanted, &mut chance, |member| {
+            reply.element(member);
+            if reply.waiting() > limit {
+                call.client.shared.cut_off();
+                return ControlFlow::Break(());
+            }
+            ControlFlow::Continue(())
+        });
     } else {
         reply.array(wanted.min(set.len()));
         distinct(&set, wanted, &mut chance, |member| reply.element(member));
@@ -127,14 +136,21 @@ fn show_count(call: &mut Call<'_, '_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// Chance members, each time out of all.
-fn with_repetitions(set: &Set, wanted: usize, chance: &mut Chance, mut show: impl FnMut(Element<'_>)) {
+/// Chance members, each time out of all, until `show` has enough.
+fn with_repetitions(
+    set: &Set,
+    wanted: usize,
+    chance: &mut Chance,
+    mut show: impl FnMut(Element<'_>) -> ControlFlow<()>,
+) {
     // A listpack is walked for each of its members that is asked for: once is enough.
     let packed: Vec<_> = if matches!(set, Set::Packed(_)) { set.iter().collect() } else { Vec::new() };
     for _ in 0..wanted {
         let index = chance.below(set.len());
-        if let Some(member) = packed.get(index).copied().or_else(|| set.nth(index)) {
-            show(member);
+        if let Some(member) = packed.get(index).copied().or_else(|| set.nth(index))
+            && show(member).is_break()
+        {
+            return;
         }
     }
 }

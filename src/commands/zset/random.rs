@@ -31,6 +31,7 @@ fn zrandmember(call: &mut Call<'_, '_>) -> Result<(), Error> {
         return Ok(());
     }
     let (count, with_scores) = parse_count(args)?;
+    let limit = call.waiting_limit();
     let Some(zset) = call.view.object::<Zset>(args.at(1))? else {
         call.reply.array(0);
         return Ok(());
@@ -41,19 +42,25 @@ fn zrandmember(call: &mut Call<'_, '_>) -> Result<(), Error> {
     let flat = with_scores && !call.reply.resp3();
     call.reply.array(if flat { 2 * len } else { len });
     let mut chance = Chance::new(seed);
-    let mut show = |rank: usize| {
+    let show = |reply: &mut Reply<'_>, rank: usize| {
         if let Some((member, score)) = zset.nth(rank) {
-            reply_member(&mut call.reply, member, with_scores.then_some(score));
+            reply_member(reply, member, with_scores.then_some(score));
         }
     };
     if repeats {
-        (0..len).for_each(|_| show(chance.below(zset.len())));
+        for _ in 0..len {
+            show(&mut call.reply, chance.below(zset.len()));
+            if call.reply.waiting() > limit {
+                call.client.shared.cut_off();
+                break;
+            }
+        }
     } else if len == zset.len() {
         zset.iter().for_each(|(member, score)| {
             reply_member(&mut call.reply, member, with_scores.then_some(score));
         });
     } else {
-        chance.distinct(len, zset.len()).for_each(show);
+        chance.distinct(len, zset.len()).for_each(|rank| show(&mut call.reply, rank));
     }
     Ok(())
 }
