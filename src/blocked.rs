@@ -18,7 +18,7 @@ use crate::net::Connection;
 use crate::resp::{Out, Proto, Reply};
 use crate::server::Server;
 use parking_lot::Mutex;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{
@@ -186,6 +186,17 @@ impl Blocked {
     /// How many wait with a limit to their patience (INFO `clients_in_timeout_table`).
     pub fn with_deadline(&self) -> usize {
         self.waiters.lock().values().filter(|waiter| waiter.request.deadline_ms.is_some()).count()
+    }
+
+    /// How many keys somebody waits for, and how many of those by a command that the key's end wakes, too (INFO
+    /// `total_blocking_keys`, `total_blocking_keys_on_nokey`).
+    pub fn keys(&self) -> (usize, usize) {
+        let waiters = self.waiters.lock();
+        let of = |waiters: &mut dyn Iterator<Item = &Arc<Waiter>>| {
+            let keys = waiters.flat_map(|waiter| waiter.request.keys.iter().map(|key| (waiter.db, key)));
+            keys.collect::<BTreeSet<_>>().len()
+        };
+        (of(&mut waiters.values()), of(&mut waiters.values().filter(|waiter| waiter.request.or_gone)))
     }
 
     /// Ends a client's waiting. Returns whether it was waiting. `error`: what it gets; else what it gets when its time is up.

@@ -28,6 +28,8 @@ impl Cron {
         let now_ms = server.clock.now_ms();
         expire::run(server).await;
         server.stats.sample(now_ms);
+        server.stats.recent_input.forget_oldest(now_ms);
+        server.stats.recent_output.forget_oldest(now_ms);
         crate::control::begin_scheduled_save(server);
         if now_ms - self.second_ms >= SECOND_MS {
             self.second_ms = now_ms;
@@ -44,6 +46,7 @@ impl Cron {
         let clients = server.clients.all();
         close_idle_clients(server, &clients, now_ms);
         close_full_clients(&clients, now_ms);
+        note_largest(server, &clients, now_ms);
         server.migrate_sockets.close_idle(now_ms);
         server.log.close_files();
         release_backlog(server, now_ms);
@@ -91,6 +94,13 @@ fn close_full_clients(clients: &[Arc<Shared>], now_ms: i64) {
             client.cut_off();
             client.call();
         }
+    }
+}
+
+fn note_largest(server: &Server, clients: &[Arc<Shared>], now_ms: i64) {
+    for client in clients {
+        server.stats.recent_input.note(now_ms, client.query_capacity.load(Relaxed) as u64);
+        server.stats.recent_output.note(now_ms, client.output_bytes() as u64);
     }
 }
 

@@ -52,7 +52,9 @@ fn slice(server: &Arc<Server>, shard: usize) -> bool {
     let grew = effects.append_separately(server);
     let (happened, ready) = (view.take_events(), view.take_ready());
     drop(view);
-    server.stats.record_lock(since.elapsed());
+    let took = since.elapsed();
+    server.stats.record_lock(took);
+    server.stats.expire_cycle_ns.fetch_add(took.as_nanos() as u64, Relaxed);
     if grew {
         server.wake_replicas();
     }

@@ -91,6 +91,15 @@ pub struct Stats {
     pub repl_input_bytes: AtomicU64,
     pub repl_output_bytes: AtomicU64,
     pub unexpected_errors: AtomicU64,
+    /// Packed blocks of payloads that were to be looked at closely.
+    pub sanitized_blocks: AtomicU64,
+    /// What active expiry has taken, nanoseconds.
+    pub expire_cycle_ns: AtomicU64,
+    /// AUTH and HELLO with what is no user's password.
+    pub denied_auths: AtomicU64,
+    /// The largest request, and the most that waited to be sent, to any one client.
+    pub recent_input: Recent,
+    pub recent_output: Recent,
     /// The most that was ever allocated, bytes, as far as samples tell.
     peak_memory: AtomicU64,
     /// What was allocated before the data set, bytes.
@@ -108,6 +117,39 @@ struct Rates {
     last: [u64; 5],
     per_sec: [[u64; SAMPLES]; 5],
     at: usize,
+}
+
+/// Seconds that [`Recent`] looks back, one of them just begun; as many as Redis's.
+const RECENT_SECS: usize = 8;
+
+/// The largest number of the last seconds.
+#[derive(Default, Debug)]
+pub struct Recent {
+    largest: [AtomicU64; RECENT_SECS],
+}
+
+impl Recent {
+    /// A number that was met now.
+    pub fn note(&self, now_ms: i64, n: u64) {
+        let largest = self.of_second(now_ms / 1000);
+        if n > largest.load(Relaxed) {
+            largest.fetch_max(n, Relaxed);
+        }
+    }
+
+    /// Makes room for the next second; to be called in each.
+    pub fn forget_oldest(&self, now_ms: i64) {
+        self.of_second(now_ms / 1000 + 1).store(0, Relaxed);
+    }
+
+    /// The largest of them.
+    pub fn largest(&self) -> u64 {
+        self.largest.iter().map(|largest| largest.load(Relaxed)).max().unwrap_or(0)
+    }
+
+    fn of_second(&self, second: i64) -> &AtomicU64 {
+        &self.largest[second.rem_euclid(RECENT_SECS as i64) as usize]
+    }
 }
 
 /// What is measured per second.
@@ -146,7 +188,8 @@ impl Stats {
         self.sum(of).saturating_sub(before)
     }
 
-    /// Begins to count from zero (CONFIG RESETSTAT). Averages, the memory's peak and the shards' counters stay.
+    /// Begins to count from zero (CONFIG RESETSTAT). The memory's peak, what was largest recently, denied clients and the shards'
+    /// counters stay.
     pub fn reset(&self) {
         let sums = ThreadStats::new();
         for (_, thread) in self.threads.lock().iter() {
@@ -157,7 +200,9 @@ impl Stats {
         let plain = [&self.lock_hold_max_ns, &self.rejected_connections, &self.sync_full];
         let plain = plain.into_iter().chain([&self.sync_partial_ok, &self.sync_partial_err]);
         let plain = plain.chain([&self.repl_input_bytes, &self.repl_output_bytes, &self.unexpected_errors]);
+        let plain = plain.chain([&self.sanitized_blocks, &self.expire_cycle_ns]);
         plain.for_each(|counter| counter.store(0, Relaxed));
+        *self.rates.lock() = Rates::default();
     }
 
     /// So many bytes are allocated. Returns the most that ever were.
@@ -285,5 +330,23 @@ mod tests {
         stats.sample(2000);
         let rates = [Rate::Input, Rate::Output, Rate::ReplInput, Rate::ReplOutput];
         assert_eq!(rates.map(|rate| stats.rate(rate)), [110, 20, 100, 20]);
+        stats.reset();
+        assert_eq!(rates.map(|rate| stats.rate(rate)), [0; 4]);
+        stats.sample(3000);
+        assert_eq!(rates.map(|rate| stats.rate(rate)), [0; 4], "what was counted before is no news");
+    }
+
+    #[test]
+    fn the_largest_is_forgotten_after_a_while() {
+        let recent = Recent::default();
+        recent.note(10_500, 7);
+        recent.note(10_600, 5);
+        for second in 11..=16 {
+            recent.forget_oldest(second * 1000);
+            assert_eq!(recent.largest(), 7, "{second}");
+        }
+        recent.note(16_000, 3);
+        recent.forget_oldest(17_000);
+        assert_eq!(recent.largest(), 3);
     }
 }

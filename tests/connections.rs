@@ -1,4 +1,4 @@
-//! Connections whose client waits for something, or goes while it does.
+//! Connections whose client waits for something, or goes while it does; what the server tells of its clients and their traffic.
 
 mod support;
 
@@ -422,4 +422,71 @@ fn the_hard_output_limit_holds_within_a_batch() {
     }
     let peak: usize = client.info("used_memory_peak").parse().expect("a number");
     assert!(peak < 40 << 20, "{peak} bytes");
+}
+
+/// What is large passes by the buffers in which INFO looked for it; it shows for a few seconds, as in redis-server.
+#[test]
+fn a_large_request_is_told_of() {
+    let server = Server::redpoll(&[]);
+    let mut client = server.connect();
+    client.call(&["SET", "k", &"x".repeat(1_000_000)]);
+    let largest = |client: &mut Client| client.info("client_recent_max_input_buffer").parse::<usize>();
+    assert!(largest(&mut client).is_ok_and(|bytes| bytes >= 1_000_000));
+    wait_until("it is forgotten", DEADLINE, || largest(&mut client).is_ok_and(|bytes| bytes < 1_000_000));
+}
+
+/// Keys expired in no time, and the acknowledgements of replicas were no commands.
+#[test]
+fn work_in_the_background_is_counted() {
+    let (master, replica) = (Server::redpoll(&[]), Server::redpoll(&[]));
+    let mut client = master.connect();
+    replica.connect().line(&format!("REPLICAOF 127.0.0.1 {}", master.port()));
+    wait_until("it is attached", DEADLINE, || client.info("slave0").contains("state=online"));
+    let calls = |client: &mut Client| -> u64 {
+        let counted = client.info("cmdstat_replconf");
+        let calls = counted.split(',').next().and_then(|calls| calls.strip_prefix("calls="));
+        calls.and_then(|calls| calls.parse().ok()).unwrap_or(0)
+    };
+    let before = calls(&mut client);
+    wait_until("acknowledgements are counted", DEADLINE, || calls(&mut client) > before);
+    let sets: Vec<u8> =
+        (0..20_000).flat_map(|n| encode_command(&["SET", &format!("k{n}"), "v", "PX", "1"])).collect();
+    wait_until("expiry has taken time", DEADLINE, || {
+        client.send_raw(&sets).expect("sent");
+        (0..20_000).for_each(|_| drop(client.read_reply().expect("a reply")));
+        client.info("expire_cycle_cpu_milliseconds") != "0"
+    });
+}
+
+/// How many pieces of its payload RESTORE says to have sanitized.
+#[test]
+fn sanitized_payloads_are_counted_as_redis_server_counts() {
+    let args = ["--sanitize-dump-payload", "yes"];
+    let (ours, Some(theirs)) = (Server::redpoll(&args), Server::redis(&args)) else { return };
+    let (mut ours, mut theirs) = (ours.connect(), theirs.connect());
+    let long = vec!["y".repeat(100); 1000].join(" ");
+    let wide = "b".repeat(100);
+    for line in [
+        "SET k x",
+        "RPUSH k a b",
+        &format!("RPUSH k {long}"),
+        "SADD k 1 2",
+        "SADD k a b",
+        "ZADD k 1 a",
+        &format!("ZADD k 1 {wide}"),
+        "HSET k a b",
+        &format!("HSET k a {wide}"),
+        "XADD k * a b",
+    ] {
+        theirs.line("DEL k");
+        theirs.line(line);
+        let payload = theirs.line("DUMP k").bytes().expect("a payload").to_vec();
+        let restored = |client: &mut Client| {
+            let before: u64 = client.info("dump_payload_sanitizations").parse().expect("a number");
+            let restore = [&b"RESTORE"[..], b"k", b"0", &payload, b"REPLACE"];
+            assert_eq!(client.call(&restore).text(), "OK", "{line}");
+            client.info("dump_payload_sanitizations").parse::<u64>().expect("a number") - before
+        };
+        assert_eq!(restored(&mut ours), restored(&mut theirs), "{line}");
+    }
 }

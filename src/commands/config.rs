@@ -58,6 +58,7 @@ const RESETSTAT: Row = Row::new("config|resetstat", 2, Group::Server, "2.0.0", r
 
 fn resetstat(call: &mut Call<'_, '_>) -> Result<(), Error> {
     call.server.stats.reset();
+    call.server.keyspace.reaper().reset();
     call.for_each_shard(|shard| shard.stats.reset());
     call.reply.ok();
     Ok(())
@@ -190,6 +191,18 @@ mod tests {
             "{stats}"
         );
         assert!(bench.run("info persistence").contains("rdb_changes_since_last_save:1 "));
+    }
+
+    #[test]
+    fn what_was_freed_is_counted_from_zero() {
+        let mut bench = Bench::new();
+        let server = bench.server.clone();
+        server.keyspace.reaper().bury(());
+        while server.keyspace.reaper().freed() == 0 {
+            std::thread::yield_now();
+        }
+        bench.check("config resetstat", "+OK");
+        assert!(bench.run("info memory").contains("lazyfreed_objects:0"));
     }
 
     /// Rewrites a file of this name and text; the reply's text and the file's text afterwards.

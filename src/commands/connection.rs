@@ -8,6 +8,7 @@ use crate::config::COMPATIBLE_VERSION;
 use crate::error::{self, Error};
 use crate::executor::Call;
 use crate::resp::Proto;
+use std::sync::atomic::Ordering::Relaxed;
 
 /// The family's rows.
 pub const ROWS: &[Row] = &[PING, ECHO, SELECT, QUIT, RESET, AUTH, HELLO, TIME, MONITOR];
@@ -112,7 +113,11 @@ fn auth(call: &mut Call<'_, '_>) -> Result<(), Error> {
 
 /// Lets the client in as the user that the argument at `user` names, the default one without.
 fn authenticate(call: &mut Call<'_, '_>, user: Option<usize>, password: usize) -> Result<(), Error> {
-    let user = call.server.auth.check(user.map(|at| call.args.at(at)), call.args.at(password))?;
+    let user = call.server.auth.check(user.map(|at| call.args.at(at)), call.args.at(password));
+    if user == Err(error::WRONG_PASS) {
+        call.server.stats.denied_auths.fetch_add(1, Relaxed);
+    }
+    let user = user?;
     call.client.authenticated = true;
     call.client.shared.names.lock().user = user.into();
     Ok(())

@@ -181,7 +181,7 @@ mod tests {
         words.map(|(name, _)| name).collect::<Vec<_>>().join(" ")
     }
 
-    /// As redis-server 7.0.15 lists them, with Redpoll's own.
+    /// As redis-server 7.0.15 lists them, with some of 7.2's and with Redpoll's own.
     const FIELDS: &[(&str, &str)] = &[
         (
             "server",
@@ -193,7 +193,8 @@ mod tests {
         (
             "clients",
             "connected_clients cluster_connections maxclients client_recent_max_input_buffer \
-     client_recent_max_output_buffer blocked_clients tracking_clients clients_in_timeout_table",
+     client_recent_max_output_buffer blocked_clients tracking_clients clients_in_timeout_table \
+     total_blocking_keys total_blocking_keys_on_nokey",
         ),
         (
             "memory",
@@ -233,7 +234,8 @@ mod tests {
      active_defrag_key_misses total_active_defrag_time current_active_defrag_time tracking_total_keys \
      tracking_total_items tracking_total_prefixes unexpected_error_replies total_error_replies \
      dump_payload_sanitizations total_reads_processed total_writes_processed io_threaded_reads_processed \
-     io_threaded_writes_processed reply_buffer_shrinks reply_buffer_expands lock_hold_max_usec",
+     io_threaded_writes_processed reply_buffer_shrinks reply_buffer_expands \
+     acl_access_denied_auth acl_access_denied_cmd acl_access_denied_key acl_access_denied_channel lock_hold_max_usec",
         ),
         (
             "replication",
@@ -315,6 +317,56 @@ mod tests {
         assert!(!reset.contains("cmdstat_get") && !reset.contains("errorstat"), "{reset}");
         bench.run("get k");
         assert!(value(&bench.run("info commandstats"), "cmdstat_get").starts_with("calls=1,"));
+    }
+
+    #[test]
+    fn awaited_keys_are_counted_once() {
+        let mut bench = Bench::new();
+        bench.run("xgroup create s g $ mkstream");
+        let waits = |line: &str| {
+            let mut client = Bench::client(&bench.server);
+            Bench::run_as(&bench.server, &mut client, line);
+            assert!(client.waiter.is_some(), "{line}");
+        };
+        waits("blpop a b 0");
+        waits("blpop a 0");
+        waits("xreadgroup group g c block 0 streams s >");
+        let text = bench.run("info clients");
+        assert_eq!(value(&text, "total_blocking_keys"), "3");
+        assert_eq!(value(&text, "total_blocking_keys_on_nokey"), "1");
+    }
+
+    #[test]
+    fn wrong_passwords_are_counted() {
+        let mut bench = Bench::new();
+        for line in ["auth x", "auth joe x", "hello 2 auth joe x", "auth default x"] {
+            bench.run(line);
+        }
+        assert_eq!(value(&bench.run("info stats"), "acl_access_denied_auth"), "2");
+    }
+
+    #[test]
+    fn what_the_log_holds_for_replicas_is_told_apart() {
+        let mut bench = Bench::with(Config { repl_backlog_size: 1000, ..Config::default() });
+        bench.run(&format!("set k {}", "x".repeat(5000)));
+        let memory = |bench: &mut Bench| {
+            let text = bench.run("info memory");
+            let number = |name: &str| value(&text, name).parse::<u64>().expect("a number");
+            let (backlog, replicas) = (number("mem_replication_backlog"), number("mem_clients_slaves"));
+            assert_eq!(backlog + replicas, number("mem_total_replication_buffers"));
+            (backlog, replicas > 4000)
+        };
+        assert!(!memory(&mut bench).1);
+        let replica = crate::replication::hub::Replica {
+            shared: Bench::client(&bench.server).shared,
+            ip: String::new(),
+            port: 0,
+            progress: parking_lot::Mutex::new(crate::replication::hub::Progress::AwaitingSnapshot),
+            acked_at_ms: 0.into(),
+            acknowledged: false.into(),
+        };
+        bench.server.hub.add(Arc::new(replica));
+        assert_eq!(memory(&mut bench), (1000, true));
     }
 
     #[test]

@@ -138,7 +138,7 @@ fn totals(figures: &Figures) -> [(&'static str, i64); 10] {
         ("total.allocated", figures.used as i64),
         ("startup.allocated", figures.startup as i64),
         ("replication.backlog", figures.backlog as i64),
-        ("clients.slaves", 0),
+        ("clients.slaves", figures.replicas as i64),
         ("clients.normal", figures.clients as i64),
         ("cluster.links", 0),
         ("aof.buffer", 0),
@@ -298,6 +298,7 @@ mod tests {
             active: 100 * MB,
             resident: 101 * MB,
             backlog: 0,
+            replicas: 0,
             clients: 0,
         };
         let check = |figures: Figures, words: &[&str]| {

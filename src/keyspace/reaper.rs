@@ -49,6 +49,11 @@ impl Reaper {
         self.counts.pending.load(Ordering::Relaxed)
     }
 
+    /// Counts those that are freed from zero on (CONFIG RESETSTAT).
+    pub fn reset(&self) {
+        self.counts.freed.store(0, Ordering::Relaxed);
+    }
+
     /// Objects freed so far (INFO lazyfreed_objects).
     pub fn freed(&self) -> usize {
         self.counts.freed.load(Ordering::Relaxed)

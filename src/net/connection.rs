@@ -250,11 +250,11 @@ impl Connection {
     fn take_in(&mut self, n: usize, buffers: &mut Buffers) -> io::Result<Turn> {
         self.count_read(n);
         self.parser.take_beyond(&mut self.pending);
-        if self.parser.large().is_some() {
-            self.client.shared.last_interaction_ms.store(self.server.clock.now_ms(), Relaxed);
-            return Ok(Turn::Idle);
-        }
         if self.parser.is_gathering() {
+            self.note_large();
+            if self.parser.large().is_some() {
+                return Ok(Turn::Idle);
+            }
             return self.process_pending(buffers);
         }
         let turn = if self.pending.is_empty() {
@@ -268,6 +268,16 @@ impl Connection {
         };
         self.large_follow = self.parser.is_gathering();
         turn
+    }
+
+    /// A large value is being received, or has just been.
+    fn note_large(&self) {
+        let (shared, now_ms) = (&self.client.shared, self.server.clock.now_ms());
+        let held = self.pending.len() + self.parser.held_bytes();
+        shared.query_bytes.store(held, Relaxed);
+        shared.query_capacity.store(held, Relaxed);
+        shared.last_interaction_ms.store(now_ms, Relaxed);
+        self.server.stats.recent_input.note(now_ms, held as u64);
     }
 
     fn count_read(&self, n: usize) {

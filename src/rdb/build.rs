@@ -117,6 +117,8 @@ pub(super) struct Builder {
     form: Form,
     value: Partial,
     batch: Batch,
+    /// Packed blocks that were looked at, those of a stream left out.
+    blocks: u64,
     /// Pieces to come; `None`: their number was not read yet.
     left: Option<u64>,
     /// What [`ExpiryForm::Relative`] counts from.
@@ -159,6 +161,7 @@ impl Builder {
             form,
             value,
             batch: Batch::default(),
+            blocks: 0,
             left: None,
             earliest_ms: 0,
             first: Vec::new(),
@@ -175,6 +178,14 @@ impl Builder {
                 Partial::Stream(reader) => reader.step(src, cursor),
                 _ => unreachable!("only streams are read as streams"),
             },
+        }
+    }
+
+    /// Packed blocks that were looked at so far, the last one sound or not.
+    pub fn blocks(&self) -> u64 {
+        match &self.value {
+            Partial::Stream(reader) => reader.blocks(),
+            _ => self.blocks,
         }
     }
 
@@ -241,7 +252,10 @@ impl Builder {
         }
         let (first, second) = (bytes_at(first, src, &self.first), bytes_at(second, src, &self.second));
         match &mut self.value {
-            Partial::List(list) if matches!(piece, Piece::Ziplist) => list.ziplist(first, limits)?,
+            Partial::List(list) if matches!(piece, Piece::Ziplist) => {
+                self.blocks += 1;
+                list.ziplist(first, limits)?;
+            }
             Partial::List(list) => list.push(first, limits),
             value => {
                 let new = New { name: first, value: second, score, expiry_ms: None };
@@ -258,7 +272,10 @@ impl Builder {
         let Partial::List(list) = &mut self.value else { unreachable!("only lists have nodes") };
         match kind {
             NODE_PLAIN if !node.is_empty() => list.push(node, limits),
-            NODE_PACKED if !node.is_empty() => list.listpack(node, limits)?,
+            NODE_PACKED if !node.is_empty() => {
+                self.blocks += 1;
+                list.listpack(node, limits)?;
+            }
             _ => return Err(Fault::Corrupt("Quicklist integrity check failed.").into()),
         }
         Ok(())
@@ -303,6 +320,7 @@ impl Builder {
         }
         let place = text(src, cursor, &mut self.first)?;
         let bytes = bytes_at(place, src, &self.first);
+        self.blocks += 1;
         match (&mut self.value, block) {
             (Partial::List(list), _) => list.ziplist(bytes, limits)?,
             (Partial::Set(set), Block::Intset) => adopt::intset(set, bytes, limits)?,

@@ -67,6 +67,20 @@ pub fn encode_payload(value: ValueRef<'_>, options: Options) -> Vec<u8> {
 /// # Errors
 /// [`PayloadError::Footer`] before anything is parsed, [`PayloadError::Data`] after.
 pub fn decode_payload(payload: &[u8], verify: bool, limits: &Limits) -> Result<OwnedValue, PayloadError> {
+    decode_counting(payload, verify, limits, &mut 0)
+}
+
+/// [`decode_payload`]; `blocks` gets how many packed blocks (listpacks, intsets and their kin) were validated, the one at fault
+/// included.
+///
+/// # Errors
+/// As [`decode_payload`].
+pub fn decode_counting(
+    payload: &[u8],
+    verify: bool,
+    limits: &Limits,
+    blocks: &mut u64,
+) -> Result<OwnedValue, PayloadError> {
     let valkey = check_footer(payload, verify)?;
     let body = &payload[..payload.len() - FOOTER_BYTES];
     let owned = |value: Value<'_>| match value {
@@ -76,7 +90,7 @@ pub fn decode_payload(payload: &[u8], verify: bool, limits: &Limits) -> Result<O
         Value::Object(object) => Ok(OwnedValue::Object(object)),
         Value::Empty => Err(PayloadError::Data(Fault::EmptyValue)),
     };
-    string::bare_value(body, valkey, limits, owned).map_err(PayloadError::Data)?
+    string::bare_value(body, valkey, limits, blocks, owned).map_err(PayloadError::Data)?
 }
 
 /// Whether the footer is Valkey's rather than Redis's, if it is right.

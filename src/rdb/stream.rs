@@ -72,6 +72,8 @@ pub(super) struct StreamReader {
     consumers_left: u64,
     groups_left: u64,
     nodes: Vec<Node>,
+    /// Nodes that were looked at.
+    blocks: u64,
     stream: Stream,
     group: Vec<u8>,
     consumer: Vec<u8>,
@@ -90,6 +92,7 @@ impl StreamReader {
             consumers_left: 0,
             groups_left: 0,
             nodes: Vec::new(),
+            blocks: 0,
             stream: Stream::default(),
             group: Vec::new(),
             consumer: Vec::new(),
@@ -111,6 +114,11 @@ impl StreamReader {
             Stage::Claim => self.claim(cursor)?,
         }
         self.advance()
+    }
+
+    /// Nodes that were looked at so far.
+    pub fn blocks(&self) -> u64 {
+        self.blocks
     }
 
     /// The stream.
@@ -146,6 +154,7 @@ impl StreamReader {
         let key = bytes_at(key, src, &self.group).try_into();
         let key = key.map_err(|_| corrupt("Stream node key entry is not the size of a stream ID"))?;
         let bytes = bytes_at(bytes, src, &self.scratch);
+        self.blocks += 1;
         let node = Node::from_bytes(StreamId::from_bytes(key), bytes);
         self.nodes.push(node.ok_or_else(|| corrupt("Stream listpack integrity check failed."))?);
         self.left -= 1;

@@ -41,11 +41,13 @@ impl StepValue {
     }
 }
 
-/// Reads a type byte and a value that `src` begins with, as DUMP has them; `take` gets the value.
+/// Reads a type byte and a value that `src` begins with, as DUMP has them; `take` gets the value, and `blocks` how many packed
+/// blocks were looked at, whatever came of it.
 pub(super) fn bare_value<T>(
     src: &[u8],
     valkey: bool,
     limits: &Limits,
+    blocks: &mut u64,
     take: impl FnOnce(Value<'_>) -> T,
 ) -> Result<T, Fault> {
     let mut cursor = Cursor::new(src, 0);
@@ -61,7 +63,14 @@ pub(super) fn bare_value<T>(
                 None => Fault::UnknownType(value_type),
             };
             let mut builder = Builder::new(value_type, valkey).ok_or(unknown)?;
-            while !builder.step(src, &mut cursor, limits)? {}
+            let read = loop {
+                match builder.step(src, &mut cursor, limits) {
+                    Ok(false) => {}
+                    end => break end,
+                }
+            };
+            *blocks = builder.blocks();
+            read?;
             Ok(builder.finish(limits).map_or(StepValue::Empty, StepValue::Object))
         }
     };

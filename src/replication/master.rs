@@ -387,12 +387,14 @@ impl Link<'_> {
         let (replica, server) = (self.replica, self.server);
         self.moved_at = Instant::now();
         let mut not_for_replicas = None;
+        let replconf = table().get(b"replconf").expect("it is in the table");
         self.conn.read_requests(|client: &mut Client, args: &[Arg<'_>]| match said(args) {
             Said::Acknowledged(offset) => {
-                let replconf = table().get(b"replconf").map_or(0, |command| command.id);
-                client.shared.last_command.store(replconf, Relaxed);
+                let since = server.clock.instant();
+                client.shared.last_command.store(replconf.id, Relaxed);
                 replica.ack(offset, server.clock.now_ms());
                 server.hub.acknowledged.notify_waiters();
+                server.stats.ran(replconf, since.elapsed(), None);
             }
             Said::Nothing => {}
             Said::Request(name) => not_for_replicas = not_for_replicas.take().or(Some(name)),

@@ -18,6 +18,8 @@ pub struct Figures {
     pub active: u64,
     pub resident: u64,
     pub backlog: u64,
+    /// What the log holds for replicas beyond the backlog's size.
+    pub replicas: u64,
     /// Clients that are no replicas. A value that waits to be sent to one is the data set's.
     pub clients: u64,
 }
@@ -26,6 +28,8 @@ impl Figures {
     /// As things stand.
     pub fn now(server: &Server) -> Figures {
         let used = memory::used_bytes();
+        let log = server.log.lock().memory_bytes();
+        let size = if server.hub.is_empty() { log } else { server.config.load().repl_backlog_size };
         Figures {
             used,
             peak: server.stats.note_memory(used),
@@ -33,14 +37,15 @@ impl Figures {
             rss: memory::rss_bytes(),
             active: memory::active_bytes(),
             resident: memory::resident_bytes(),
-            backlog: server.log.lock().memory_bytes(),
+            backlog: log.min(size),
+            replicas: log.saturating_sub(size),
             clients: client_bytes(server),
         }
     }
 
     /// What is not the data set.
     pub fn overhead(&self) -> u64 {
-        (self.startup + self.backlog + self.clients).min(self.used)
+        (self.startup + self.backlog + self.replicas + self.clients).min(self.used)
     }
 }
 
@@ -49,7 +54,7 @@ pub fn memory(info: &Info<'_>, lines: &mut Lines) {
     let (server, config) = (info.server, &info.config);
     let figures = Figures::now(server);
     let overhead = figures.overhead();
-    let Figures { used, peak, startup, rss, active, resident, backlog, clients } = figures;
+    let Figures { used, peak, startup, rss, active, resident, backlog, replicas, clients } = figures;
     let dataset = used - overhead;
     lines.size("used_memory", used);
     lines.size("used_memory_rss", rss);
@@ -73,8 +78,8 @@ pub fn memory(info: &Info<'_>, lines: &mut Lines) {
     lines.put("mem_fragmentation_bytes", difference(rss, used));
     lines.put("mem_not_counted_for_evict", 0);
     lines.put("mem_replication_backlog", backlog);
-    lines.put("mem_total_replication_buffers", backlog);
-    lines.put("mem_clients_slaves", 0);
+    lines.put("mem_total_replication_buffers", backlog + replicas);
+    lines.put("mem_clients_slaves", replicas);
     lines.put("mem_clients_normal", clients);
     lines.put("mem_cluster_links", 0);
     lines.put("mem_aof_buffer", 0);

@@ -2,8 +2,9 @@
 
 use super::Info;
 use super::lines::Lines;
-use crate::client::ClientFlags;
+use crate::client::{ClientFlags, Shared};
 use crate::config::COMPATIBLE_VERSION;
+use crate::stats::Recent;
 use nix::sys::resource::{Usage, UsageWho, getrusage};
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -54,18 +55,25 @@ fn os() -> String {
 pub fn clients(info: &Info<'_>, lines: &mut Lines) {
     let mut all = info.server.clients.all();
     all.retain(|client| !client.has(ClientFlags::REPLICA));
-    let largest = |of: fn(&crate::client::Shared) -> usize| all.iter().map(|client| of(client)).max();
+    let largest = |of: fn(&Shared) -> usize, recent: &Recent| {
+        let now = all.iter().map(|client| of(client)).max().unwrap_or(0);
+        recent.largest().max(now as u64)
+    };
+    let stats = &info.server.stats;
+    let input = largest(|client| client.query_capacity.load(Relaxed), &stats.recent_input);
+    let output = largest(Shared::output_bytes, &stats.recent_output);
+    let (blocking_keys, blocking_on_nokey) = info.server.blocked.keys();
     let blocked = all.iter().filter(|client| client.has(ClientFlags::BLOCKED)).count();
     lines.put("connected_clients", all.len());
     lines.put("cluster_connections", 0);
     lines.put("maxclients", info.config.maxclients);
-    let input = largest(|client| client.query_capacity.load(Relaxed));
-    lines.put("client_recent_max_input_buffer", input.unwrap_or(0));
-    let output = largest(crate::client::Shared::output_bytes);
-    lines.put("client_recent_max_output_buffer", output.unwrap_or(0));
+    lines.put("client_recent_max_input_buffer", input);
+    lines.put("client_recent_max_output_buffer", output);
     lines.put("blocked_clients", blocked);
     lines.put("tracking_clients", 0);
     lines.put("clients_in_timeout_table", info.server.blocked.with_deadline());
+    lines.put("total_blocking_keys", blocking_keys);
+    lines.put("total_blocking_keys_on_nokey", blocking_on_nokey);
 }
 
 /// `# CPU`. There is no main thread: its lines show what all threads use.

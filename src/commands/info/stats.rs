@@ -18,7 +18,7 @@ pub fn stats(info: &Info<'_>, lines: &mut Lines) {
     lines.put("expired_subkeys", info.shards.expired_fields);
     lines.put("expired_stale_perc", "0.00");
     lines.put("expired_time_cap_reached_count", 0);
-    lines.put("expire_cycle_cpu_milliseconds", 0);
+    lines.put("expire_cycle_cpu_milliseconds", stats.expire_cycle_ns.load(Relaxed) / 1_000_000);
     lines.put("evicted_keys", 0);
     lines.put("evicted_clients", 0);
     lines.put("total_eviction_exceeded_time", 0);
@@ -41,7 +41,7 @@ pub fn stats(info: &Info<'_>, lines: &mut Lines) {
     lines.put("tracking_total_prefixes", 0);
     lines.put("unexpected_error_replies", stats.unexpected_errors.load(Relaxed));
     lines.put("total_error_replies", stats.errors().values().sum::<u64>());
-    lines.put("dump_payload_sanitizations", 0);
+    lines.put("dump_payload_sanitizations", stats.sanitized_blocks.load(Relaxed));
     let (reads, writes) =
         (stats.total(|thread| thread.reads.get()), stats.total(|thread| thread.writes.get()));
     lines.put("total_reads_processed", reads);
@@ -50,6 +50,10 @@ pub fn stats(info: &Info<'_>, lines: &mut Lines) {
     lines.put("io_threaded_writes_processed", writes);
     lines.put("reply_buffer_shrinks", 0);
     lines.put("reply_buffer_expands", 0);
+    lines.put("acl_access_denied_auth", stats.denied_auths.load(Relaxed));
+    lines.put("acl_access_denied_cmd", 0);
+    lines.put("acl_access_denied_key", 0);
+    lines.put("acl_access_denied_channel", 0);
     lines.put("lock_hold_max_usec", stats.lock_hold_max_usec());
 }
 
