@@ -3,6 +3,7 @@
 //! A file is written under a temporary name, synced, and renamed: whatever happens in between, the old one is whole.
 
 use crate::client::Reload;
+use crate::expire;
 use crate::loader::{Expired, LoadError, Loader};
 use crate::rdb::Decoder;
 use crate::resp::encode;
@@ -348,7 +349,9 @@ pub fn save_point_reached(server: &Server) -> Option<(i64, i64)> {
     if !state.may_try(now_ms) || server.snapshots.current().is_some() {
         return None;
     }
-    let changes = server.changes().saturating_sub(state.changes_at_save.load(Relaxed)) as i64;
+    // A command that takes its time may hold a shard: the next turn looks again.
+    let changes =
+        server.changes_within(expire::PATIENCE)?.saturating_sub(state.changes_at_save.load(Relaxed)) as i64;
     let elapsed = (now_ms - state.last_save_ms.load(Relaxed)) / 1000;
     let reached = config.save.iter().find(|point| changes >= point.changes && elapsed > point.secs)?;
     tracing::info!("{} changes in {} seconds. Saving...", reached.changes, reached.secs);

@@ -10,7 +10,7 @@ use crate::config::enums::{Encodings, MaxmemoryPolicy};
 use crate::control::{Lingering, Orders};
 use crate::error::{self, Error};
 use crate::keyspace::events::Class;
-use crate::keyspace::{AccessPolicy, Hasher, Keyspace, Reaper, Shard};
+use crate::keyspace::{AccessPolicy, Hasher, Keyspace, Reaper, SHARDS, Shard};
 use crate::migrate::Sockets;
 use crate::monitor::Monitors;
 use crate::net::IoThreads;
@@ -30,6 +30,7 @@ use parking_lot::Mutex;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 /// Everything that is not a single connection's.
 pub struct Server {
@@ -432,6 +433,11 @@ impl Server {
             return Err(error::LOADING);
         }
         Ok(())
+    }
+
+    /// As [`Server::changes`], if each shard is free within `patience`.
+    pub fn changes_within(&self, patience: Duration) -> Option<u64> {
+        (0..SHARDS).map(|shard| Some(self.keyspace.slot(shard).try_lock_for(patience)?.stats.dirty)).sum()
     }
 
     /// Changes to the data set since the start.

@@ -3,7 +3,7 @@
 mod support;
 
 use std::io::ErrorKind;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use support::client::{Client, Value, encode_command};
 use support::server::Server;
 use support::wait_until;
@@ -491,4 +491,26 @@ fn sanitized_payloads_are_counted_as_redis_server_counts() {
         };
         assert_eq!(restored(&mut ours), restored(&mut theirs), "{line}");
     }
+}
+
+/// Who accepts clients does not wait for the shard in which a command takes its time.
+#[test]
+fn clients_are_let_in_while_a_command_takes_its_time() {
+    const SLEEP: Duration = Duration::from_secs(6);
+    let server = Server::redpoll(&["--io-threads", "2", "--enable-debug-command", "yes", "--save", "3600 1"]);
+    let mut sleeper = server.connect();
+    let begun = Instant::now();
+    sleeper.send(&["DEBUG", "SLEEP", "6"]).expect("sent");
+    let answered = || {
+        let mut client = server.connect();
+        client.set_deadline(Duration::from_secs(1));
+        client.send(&["PING"]).is_ok() && client.read_reply().is_ok()
+    };
+    // Several turns of the clockwork later; one of the two threads sleeps.
+    while begun.elapsed() < SLEEP / 10 {
+        answered();
+    }
+    assert!((0..4).any(|_| answered()));
+    assert!(begun.elapsed() < SLEEP, "{:?}", begun.elapsed());
+    assert!(sleeper.read_reply().is_ok_and(|reply| reply.value.text() == "OK"));
 }

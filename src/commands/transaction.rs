@@ -9,6 +9,7 @@ use crate::command::{Acl, Flags, Group, KeyFlags, KeySpec, Row};
 use crate::error::{self, Error};
 use crate::executor::Call;
 use crate::keyspace::{Keyspace, shard_of};
+use std::collections::BTreeSet;
 use std::sync::atomic::Ordering::Relaxed;
 
 /// The family's rows.
@@ -113,10 +114,10 @@ fn watch(call: &mut Call<'_, '_>) -> Result<(), Error> {
         return Ok(());
     }
     let db = call.view.db;
-    for key in call.args.from(1) {
-        if call.client.watched.iter().any(|watched| watched.db == db && *watched.key == *key) {
-            continue;
-        }
+    let mut known: BTreeSet<&[u8]> =
+        call.client.watched.iter().filter(|watched| watched.db == db).map(|watched| &*watched.key).collect();
+    let new: Vec<&[u8]> = call.args.from(1).filter(|key| known.insert(key)).collect();
+    for key in new {
         let was_expired = call.view.is_logically_expired(db, key);
         call.view.watches(key).add(db, key, &call.client.watch_flag, was_expired);
         call.client.watched.push(Watched { db, key: key.into() });

@@ -4,6 +4,7 @@ use super::shard::Shard;
 use super::{Keyspace, SHARDS};
 use parking_lot::MutexGuard;
 use smallvec::SmallVec;
+use std::time::Duration;
 
 /// The locks of an execution unit.
 pub enum Held<'k> {
@@ -22,6 +23,11 @@ impl<'k> Held<'k> {
     /// Locks one shard.
     pub fn one(keyspace: &'k Keyspace, shard: usize) -> Held<'k> {
         Held::One(shard, keyspace.slot(shard).lock())
+    }
+
+    /// Locks one shard, if it is free within `patience`.
+    pub fn one_within(keyspace: &'k Keyspace, shard: usize, patience: Duration) -> Option<Held<'k>> {
+        keyspace.slot(shard).try_lock_for(patience).map(|guard| Held::One(shard, guard))
     }
 
     /// Locks all shards in ascending order.
