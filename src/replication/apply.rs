@@ -24,6 +24,8 @@ pub struct Applier {
     parser: Parser,
     pending: Vec<u8>,
     out: Out,
+    /// `pending` begins with a whole command, or may do so.
+    held_back: bool,
 }
 
 /// Who may do anything, as CLIENT LIST shows it.
@@ -41,7 +43,13 @@ impl Applier {
         let mut client = Client::new(Arc::new(shared), true);
         client.kind = Kind::Master;
         client.select(db);
-        Applier { client, parser: Parser::default(), pending: Vec::new(), out: Out::default() }
+        Applier {
+            client,
+            parser: Parser::default(),
+            pending: Vec::new(),
+            out: Out::default(),
+            held_back: false,
+        }
     }
 
     /// The client that the stream is.
@@ -49,7 +57,13 @@ impl Applier {
         &self.client.shared
     }
 
-    /// Applies what has come. Returns whether the master asks for an acknowledgement now.
+    /// Is something held back that could be applied?
+    pub fn is_held_back(&self) -> bool {
+        self.held_back
+    }
+
+    /// Applies what has come. Returns whether the master asks for an acknowledgement now. While the server ends it holds back what
+    /// is there: our replicas must not get what the final save has not seen, or they could not resume when we are back.
     ///
     /// # Errors
     /// The stream is not RESP, or holds a command that we do not know.
@@ -63,7 +77,13 @@ impl Applier {
             &pending[..]
         };
         let mut ack_wanted = false;
+        self.held_back = false;
         loop {
+            if server.is_ending() {
+                self.pending = rest.to_vec();
+                self.held_back = true;
+                break;
+            }
             match self.parser.parse(rest, &LIMITS) {
                 Ok(Progress::Complete(n)) => {
                     let (request, after) = (&rest[..n], &rest[n..]);
@@ -145,6 +165,28 @@ fn report_error(server: &Server, args: &[Arg<'_>], out: &mut Out) {
 mod tests {
     use super::*;
     use crate::commands::testing::{Bench, NOW_MS};
+
+    #[test]
+    fn what_comes_while_the_server_ends_is_held_back() {
+        let mut bench = Bench::new();
+        let ends = Ends { addr: String::new(), laddr: String::new(), fd: -1 };
+        let mut applier = Applier::new(&bench.server, ends, 0);
+        let server = bench.server.clone();
+        let mut apply = |bytes: &[u8]| {
+            applier.apply(&server, bytes).expect("it is understood");
+            applier.is_held_back()
+        };
+        assert!(!apply(b"*2\r\n$4\r\nINCR\r\n$1\r\nk\r\n*2\r\n$4\r\nIN"));
+        let end = server.log.end();
+        server.stop_writing();
+        assert!(apply(b"CR\r\n$1\r\nk\r\n*2\r\n$4\r\nINCR\r\n$1\r\n"));
+        assert_eq!(server.log.end(), end);
+        server.go_on_writing();
+        assert!(!apply(b""));
+        bench.check("get k", "$1 2");
+        assert!(!apply(b"k\r\n"));
+        bench.check("get k", "$1 3");
+    }
 
     #[test]
     fn a_master_is_shown_as_a_client() {

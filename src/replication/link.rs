@@ -32,6 +32,8 @@ const TICK: Duration = Duration::from_secs(1);
 const SILENT_IN_HANDSHAKE: &str = "Timeout connecting to the MASTER...";
 const SILENT_IN_SYNC: &str = "Timeout receiving bulk data from MASTER... If the problem persists try to set the 'repl-timeout' parameter in redis.conf to a larger value.";
 const SILENT_IN_STREAM: &str = "MASTER timeout: no data nor PING received...";
+/// How often a link looks whether the server has ended, or goes on after all.
+const ENDING_PAUSE: Duration = Duration::from_millis(50);
 /// The longest pause between two tries after syncs that failed.
 const BACK_OFF_MAX: Duration = Duration::from_secs(30);
 
@@ -456,8 +458,12 @@ impl Session<'_> {
         let _leaves = Leaves(server, applier.shared().id);
         let mut acked_at = Instant::now();
         loop {
+            if server.is_ending() {
+                crate::clock::sleep(ENDING_PAUSE).await;
+                continue;
+            }
             let n = wire.buffered().len();
-            if n > 0 {
+            if n > 0 || applier.is_held_back() {
                 server.stats.repl_input_bytes.fetch_add(n as u64, Relaxed);
                 server.stats.here(|stats| stats.reads.add(1));
                 let wanted =

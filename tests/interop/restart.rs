@@ -103,6 +103,8 @@ pub fn flushed_data_stays_away(kinds: &[Kind]) {
     plant(topology.master());
     topology.attach();
     for node in &topology.nodes {
+        // A replica saves what it has synchronized.
+        eventually("nobody saves", || node.info("rdb_bgsave_in_progress") == "0");
         node.call("SAVE");
     }
     assert_eq!(topology.master().call("FLUSHALL").text(), "OK");
