@@ -135,6 +135,15 @@ pub struct Call<'c, 'k> {
     trace: Trace,
 }
 
+/// Does more wait for a client than may ([`Call::waiting_limit`])? Then it is cut off.
+pub fn outgrows(reply: &Reply<'_>, limit: usize, client: &Client) -> bool {
+    let outgrows = reply.waiting() > limit;
+    if outgrows {
+        client.shared.cut_off();
+    }
+    outgrows
+}
+
 impl Call<'_, '_> {
     /// How much may wait for the client, bytes, before it is cut off: for replies that are as long as a number in the request says.
     pub fn waiting_limit(&self) -> usize {

@@ -64,12 +64,15 @@ impl Persistence {
     pub fn last_bgsave_ok(&self) -> bool {
         self.last_bgsave_ok.load(Relaxed)
     }
+}
 
-    /// Is it time for a save that nobody waits for? After a failed one it is not for a while.
-    fn may_try(&self, now_ms: i64) -> bool {
-        const RETRY_SECS: i64 = 5;
-        self.last_bgsave_ok() || (now_ms - self.last_bgsave_try_ms.load(Relaxed)) / 1000 > RETRY_SECS
-    }
+/// May a save begin that nobody waits for? Not beside another snapshot, and for a while not after one that failed.
+fn may_save_unasked(server: &Server, now_ms: i64) -> bool {
+    const RETRY_SECS: i64 = 5;
+    let state = &server.persistence;
+    let is_time =
+        state.last_bgsave_ok() || (now_ms - state.last_bgsave_try_ms.load(Relaxed)) / 1000 > RETRY_SECS;
+    is_time && !server.is_loading() && server.snapshots.current().is_none()
 }
 
 /// Begins to write the RDB file. `then` is called on the snapshot's thread with the outcome, when the next one may begin.
@@ -331,22 +334,14 @@ pub async fn reload(server: &Arc<Server>, order: Reload) -> Result<(), String> {
 
 /// Is a save scheduled that may begin now?
 pub fn scheduled_save_may_begin(server: &Server) -> bool {
-    let state = &server.persistence;
-    state.scheduled.load(Relaxed)
-        && server.snapshots.current().is_none()
-        && !server.is_loading()
-        && state.may_try(server.clock.now_ms())
+    server.persistence.scheduled.load(Relaxed) && may_save_unasked(server, server.clock.now_ms())
 }
 
 /// Is a save point reached? Not while a snapshot runs.
 pub fn save_point_reached(server: &Server) -> Option<(i64, i64)> {
     let state = &server.persistence;
-    let config = server.config.load();
-    if config.save.is_empty() || server.is_loading() {
-        return None;
-    }
-    let now_ms = server.clock.now_ms();
-    if !state.may_try(now_ms) || server.snapshots.current().is_some() {
+    let (config, now_ms) = (server.config.load(), server.clock.now_ms());
+    if config.save.is_empty() || !may_save_unasked(server, now_ms) {
         return None;
     }
     // A command that takes its time may hold a shard: the next turn looks again.

@@ -10,6 +10,7 @@ use super::apply::Applier;
 use super::handshake::{Event, Framing, Handshake, Introduction, MARK_BYTES};
 use super::log::{Log, ReplId};
 use crate::control::background_save_soon;
+use crate::executor::ENDING_PAUSE;
 use crate::loader::{Expired, Loader};
 use crate::net::dial::dial;
 use crate::net::stream::{Ends, Stream};
@@ -32,8 +33,6 @@ const TICK: Duration = Duration::from_secs(1);
 const SILENT_IN_HANDSHAKE: &str = "Timeout connecting to the MASTER...";
 const SILENT_IN_SYNC: &str = "Timeout receiving bulk data from MASTER... If the problem persists try to set the 'repl-timeout' parameter in redis.conf to a larger value.";
 const SILENT_IN_STREAM: &str = "MASTER timeout: no data nor PING received...";
-/// How often a link looks whether the server has ended, or goes on after all.
-const ENDING_PAUSE: Duration = Duration::from_millis(50);
 /// The longest pause between two tries after syncs that failed.
 const BACK_OFF_MAX: Duration = Duration::from_secs(30);
 

@@ -24,10 +24,11 @@ fn asked(wire: &mut Wire, request: &[&str]) -> String {
 }
 
 /// The snapshot behind a head that ends it by a mark.
-fn skip_marked(wire: &mut Wire, head: &str) {
+fn marked(wire: &mut Wire, head: &str) -> Vec<u8> {
     let mark = head.strip_prefix("$EOF:").unwrap_or_else(|| panic!("not ended by a mark: {head}"));
     let file = wire.payload_until(mark.as_bytes()).expect("a snapshot up to its mark");
     assert!(file.starts_with(b"REDIS00"));
+    file
 }
 
 /// SYNC of a peer that knows marks gets its snapshot without waiting for its length to be known; the stream follows its first
@@ -36,7 +37,7 @@ pub fn sync_may_end_by_a_mark(kind: Kind) {
     let Some(node) = Node::start(kind, 0, &[]) else { return };
     let mut wire = introduced(&node, &["capa eof"]);
     let head = asked(&mut wire, &["SYNC"]);
-    skip_marked(&mut wire, &head);
+    marked(&mut wire, &head);
     eventually("it is online", || node.info("slave0").contains(",port=0,state=online,"));
     node.call("SET k v");
     eventually("it gets the stream", || {
@@ -56,7 +57,7 @@ pub fn rdb_only_ends_behind_the_snapshot(kind: Kind) {
     node.call("SET k v");
     let mut wire = introduced(&node, &["capa eof rdb-only 1"]);
     let head = asked(&mut wire, &["SYNC"]);
-    skip_marked(&mut wire, &head);
+    marked(&mut wire, &head);
     assert!(wire.full_line().is_err(), "the connection goes on");
     let says = "RDB transfer completed, rdb only replica (127.0.0.1:<unknown-replica-port>) should be disconnected asap";
     node.wait_for_log(says);
@@ -71,9 +72,7 @@ pub fn a_filter_leaves_the_data_out(kind: Kind) {
         let mut wire = introduced(&node, &["capa eof"]);
         assert_eq!(asked(&mut wire, &["REPLCONF", "rdb-filter-only", filter]), "+OK");
         let head = asked(&mut wire, &["SYNC"]);
-        let mark = head.strip_prefix("$EOF:").unwrap_or_else(|| panic!("not ended by a mark: {head}"));
-        let file = wire.payload_until(mark.as_bytes()).expect("a file up to its mark");
-        assert!(file.starts_with(b"REDIS00"));
+        let file = marked(&mut wire, &head);
         assert!(!file.windows(6).any(|bytes| bytes == b"secret"), "{filter:?}");
         eventually("it gets the stream", || {
             node.call("SET another value");
@@ -93,7 +92,7 @@ pub fn a_replica_gets_no_replies(kind: Kind) {
         let mut wire = introduced(&node, &["capa eof"]);
         assert!(asked(&mut wire, &["PSYNC", "?", "-1"]).starts_with("+FULLRESYNC "));
         let head = wire.full_line().expect("the snapshot's head");
-        skip_marked(&mut wire, &head);
+        marked(&mut wire, &head);
         wire.send_command(request).expect("send a request");
         assert!(wire.full_line().is_err(), "{request:?} did not end the link");
         let says = format!("Replica generated a reply to command '{name}', disconnecting it: id=");

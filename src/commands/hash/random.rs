@@ -4,7 +4,7 @@ use super::{RO_ACCESS, row};
 use crate::command::{Flags, Row};
 use crate::commands::chance::Chance;
 use crate::error::{self, Error};
-use crate::executor::Call;
+use crate::executor::{Call, outgrows};
 use crate::resp::Reply;
 use crate::types::hash::{Field, Hash};
 
@@ -104,8 +104,7 @@ fn hrandfield(call: &mut Call<'_, '_>) -> Result<(), Error> {
             request.head(&mut call.reply, count);
             for _ in 0..count {
                 request.field(&mut call.reply, choice.nth(chance.below(choice.len())));
-                if call.reply.waiting() > limit {
-                    call.client.shared.cut_off();
+                if outgrows(&call.reply, limit, call.client) {
                     break;
                 }
             }

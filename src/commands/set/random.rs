@@ -8,7 +8,7 @@ use super::{READ, TAKE};
 use crate::command::{Acl, Flags, Group, KeySpec, Row};
 use crate::commands::chance::{Chance, below};
 use crate::error::{self, Error};
-use crate::executor::Call;
+use crate::executor::{Call, outgrows};
 use crate::keyspace::events::{Class, Event};
 use crate::types::element::Element;
 use crate::types::object::FREE_ELSEWHERE;
@@ -123,11 +123,10 @@ fn show_count(call: &mut Call<'_, '_>) -> Result<(), Error> {
         reply.array(wanted);
         with_repetitions(&set, wanted, &mut chance, |member| {
             reply.element(member);
-            if reply.waiting() > limit {
-                call.client.shared.cut_off();
-                return ControlFlow::Break(());
+            match outgrows(reply, limit, call.client) {
+                true => ControlFlow::Break(()),
+                false => ControlFlow::Continue(()),
             }
-            ControlFlow::Continue(())
         });
     } else {
         reply.array(wanted.min(set.len()));

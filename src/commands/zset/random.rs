@@ -5,7 +5,7 @@ use crate::command::{Acl, Flags, Group, Row};
 use crate::commands::chance::{Chance, below};
 use crate::commands::generic::scan::{Found, Request, parse_cursor};
 use crate::error::{self, Error};
-use crate::executor::{Args, Call};
+use crate::executor::{Args, Call, outgrows};
 use crate::resp::Reply;
 use crate::types::element::Element;
 use crate::types::zset::Zset;
@@ -50,8 +50,7 @@ fn zrandmember(call: &mut Call<'_, '_>) -> Result<(), Error> {
     if repeats {
         for _ in 0..len {
             show(&mut call.reply, chance.below(zset.len()));
-            if call.reply.waiting() > limit {
-                call.client.shared.cut_off();
+            if outgrows(&call.reply, limit, call.client) {
                 break;
             }
         }
